@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* A CPU: a worker process on the real machine. */
+#ifndef SHM_LAYOUT_CPU_H
+#define SHM_LAYOUT_CPU_H
+
+#include "ring.h"
+#include "task.h"
+
+/* Pending interrupts of a CPU: bits of cpu->irq_pending. */
+#define IRQ_CALL 0x1          /* cross calls are queued */
+#define IRQ_RESCHED 0x2       /* a task became runnable */
+#define IRQ_TICK 0x4          /* the timer */
+#define IRQ_REQUEST 0x8       /* Python asks for something */
+#define IRQ_YIELD 0x10        /* real machine: others want this core */
+
+/* Real machine with more CPUs than cores: may this CPU use one? */
+enum core_state { CORE_NONE, CORE_WANTED, CORE_HELD };
+
+/* Where a frozen CPU stood. */
+struct frozen {
+	u32 valid;            /* 1 = the CPU answered the freeze */
+	u32 task;             /* index of the task that ran */
+	struct pt_regs regs;
+	u64 stack[STACK_FRAMES];
+};
+
+struct cpu {
+	/* Interrupt state: the owner writes, except irq_pending (atomic, all). */
+	u32 irq_off;          /* 1 = interrupts disabled */
+	u32 irq_pending;      /* IRQ_* bits */
+	u32 irq_depth;        /* nesting of interrupt handlers */
+	u32 preempt_count;    /* 0 = preemptible; also the RCU reader's nesting */
+	u32 preempt_work;     /* PREEMPT_WORK_*: looked at when the count falls to 0 */
+	u32 id;               /* never changes */
+	struct pt_regs *irq_regs; /* interrupted registers, NULL = interrupt was polled */
+	u32 yield;            /* asked to give its core away; owner only */
+	u32 pad;
+	u64 pad0[2];
+
+	/* Sleeping and waking: real machine. */
+	u32 sleeping;         /* 1 = sleeps, or is about to, on event; owner writes */
+	u32 event;            /* futex; whoever wakes adds 1 */
+	s32 owner_tid;        /* OS thread that is this CPU now; owner writes */
+	s32 pid;              /* worker process; set at boot */
+	u32 core;             /* enum core_state; under the lock of real/cores.c */
+	u32 core_number;      /* which core it has; under the same lock */
+	u64 pad1[5];
+
+	/* Scheduler: under runqueue_lock, whose holder has interrupts off. */
+	u32 runqueue_lock;
+	u32 nr_running;       /* runnable tasks without the idle task */
+	struct task_struct *curr; /* the task that runs; owner writes */
+	struct task_struct *idle;
+	struct task_struct *stopper;
+	struct list_head runqueue;
+	u64 pad2[2];
+
+	/* Counters: the owner adds, all read. */
+	u64 nr_irqs;          /* interrupts taken by signal */
+	u64 nr_polled;        /* interrupts taken without one */
+	u64 nr_ticks;
+	u64 nr_switches;
+	u64 nr_preempted;
+	u64 nr_traps;         /* int3 and single-step traps */
+	u64 nr_sleeps;        /* times the CPU gave its core away */
+	u64 nr_spurious;      /* signals that found nothing to do */
+
+	u32 online;           /* 1 = takes part; coordinator and owner write */
+	u32 spawn;            /* futex: tasks that want a thread; anyone adds */
+	u32 in_eqs;           /* 1 = idle, RCU does not watch; owner writes */
+	u32 lost;             /* 1 = its process died or was stopped; coordinator writes */
+	u64 pad3[6];
+
+	struct frozen frozen;
+	struct ring ring;
+} __cacheline_aligned;
+
+#define PREEMPT_WORK_RESCHED 0x1 /* a task wants this CPU */
+#define PREEMPT_WORK_QS 0x2      /* a grace period waits for this CPU */
+#define PREEMPT_WORK_EXPIRED 0x4 /* the running task's time is up */
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* A task: an OS thread of its CPU's process on the real machine, a fiber on the virtual one. */
+#ifndef SHM_LAYOUT_TASK_H
+#define SHM_LAYOUT_TASK_H
+
+#include "finding.h"
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+enum task_state {
+	TASK_FREE,            /* the slot is unused; its thread may exist and wait */
+	TASK_RUNNING,         /* on the run queue, or running */
+	TASK_BLOCKED,         /* waits for a wake-up */
+	TASK_DEAD,            /* its function returned */
+};
+
+enum task_class { TASK_IDLE, TASK_NORMAL, TASK_STOPPER };
+
+/* What a task (or a spinning CPU) waits for: the watchdog reads this. */
+enum wait_kind {
+	WAIT_NONE,
+	WAIT_MUTEX,           /* object = mutex; value = owner task index + 1 */
+	WAIT_COMPLETION,      /* object = completion */
+	WAIT_SPINLOCK,        /* object = lock; value = owner cpu + 1 */
+	WAIT_CROSS_CALL,      /* object = call data; value = mask of cpus not acknowledged */
+	WAIT_GRACE_PERIOD,    /* object = rcu state; value = mask of cpus not reported */
+	WAIT_STOP_MACHINE,    /* object = multi_stop data; value = state waited in */
+	WAIT_POKE_REFS,       /* object = cpu's reference count */
+	WAIT_WORK,            /* a kernel thread without work: never a hang */
+	WAIT_KINDS
+};
+
+struct wait_note {
+	u32 kind;             /* enum wait_kind; WAIT_NONE = does not wait */
+	u32 pad;
+	u64 object;           /* address */
+	u64 value;            /* see enum wait_kind */
+	u64 since;            /* machine time, ns */
+};
+
+struct task_struct {
+	u32 index;            /* place in machine.task; never changes */
+	u32 cpu;              /* its CPU; set at creation */
+	u32 state;            /* enum task_state; under the CPU's run queue lock */
+	u32 class;            /* enum task_class */
+	char name[32];        /* NUL-terminated */
+
+	struct list_head run; /* on cpu->runqueue; under its lock */
+	u32 on_rq;            /* 1 = queued or running; under the run queue lock */
+	u32 has_thread;       /* 1 = a thread waits in or runs this slot; its CPU writes */
+	u32 park;             /* real machine: futex, 1 = go */
+	s32 tid;              /* OS thread id; its thread writes; 0 = none */
+	u32 user;             /* 1 = belongs to the harness: the run ends when all have */
+	u32 preempted;        /* 1 = was switched out while it could run; its CPU writes */
+	u32 pad;
+	u32 stop;             /* 1 = asked to end (kthread_stop); anyone writes */
+
+	s64 (*function)(void *);
+	void *argument;
+	s64 result;           /* what function returned; valid when TASK_DEAD */
+
+	u64 nvcsw;            /* voluntary switches; its CPU adds */
+	u64 nivcsw;           /* involuntary switches; its CPU adds */
+	struct wait_note wait;/* its task writes, the watchdog reads */
+	u64 stack;            /* address of the lowest byte */
+	u64 trap_stack;       /* address of the lowest byte */
+	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
+	u64 parked_frame;     /* frame pointer while it does not run, for reports; 0 = runs */
+	u64 scratch[7];       /* the harness's own */
+} __cacheline_aligned;
+
+static_assert(sizeof(struct task_struct) % CACHE_LINE == 0, "tasks share no line");
+
+#endif

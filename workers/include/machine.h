@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a machine provides to the mechanisms: all that workers/kernel knows of it.
+ *
+ * The real machine (workers/real) and the virtual one give the same short list.
+ * machine_inline.h is found in the folder of the machine that is built; it
+ * defines this_cpu(), sync_core(), this_cpu_add() and machine_now().
+ */
+#ifndef WORKERS_MACHINE_H
+#define WORKERS_MACHINE_H
+
+#include <compiler.h>
+#include <shm_layout/machine.h>
+
+#include <machine_inline.h>
+
+/* this_cpu(): struct cpu * of the CPU that runs this; tasks never migrate.
+ * this_cpu_add(p, v): one unlocked instruction, so no interrupt splits it and
+ * it stays in the store buffer; this_cpu_fetch_add() also returns the old value.
+ * machine_now(): machine time, ns.
+ * machine_cycles(): a fine counter that all CPUs share.
+ * sync_core(): what was fetched before is fetched again.
+ */
+#define current (this_cpu()->curr)
+#define smp_processor_id() (this_cpu()->id)
+#define num_cpus() (the_machine->config.cpus)
+#define cpu_at(n) (&the_machine->cpu[n])
+#define cpu_online(n) (READ_ONCE(cpu_at(n)->online))
+#define for_each_online_cpu(n) \
+	for ((n) = 0; (n) < (int)num_cpus(); (n)++) \
+		if (cpu_online(n))
+
+/* Make @bits (IRQ_*) pending on @cpu and interrupt it, wherever it is. */
+void machine_raise_irq(int cpu, u32 bits);
+
+/*
+ * Give way while *@word is @value; may return early, so callers loop.
+ * Pending interrupts are taken meanwhile if they are enabled. Who changes the
+ * word calls machine_wake() afterwards.
+ */
+void machine_relax_while(const u32 *word, u32 value);
+void machine_wake(const u32 *word);
+
+/* The running task gives this CPU to @next; interrupts are off. Returns when it has it back. */
+void machine_switch(struct task_struct *prev, struct task_struct *next);
+
+/* Nothing to run: rest until an interrupt is pending. Interrupts are off, and stay so. */
+void machine_idle(void);
+
+/* A task slot of @cpu needs something to run on; returns when it has it, or -errno. */
+int machine_start_task(struct task_struct *task);
+
+/* Pending interrupts of this CPU, which are no longer pending after this. */
+u32 machine_take_irqs(void);
+
+/* What was taken has been handled: whoever waited for it has been woken. */
+void machine_irqs_done(void);
+
+/* the_machine->state or a request changed: tell who supervises. Any context. */
+void machine_notify(void);
+
+/* A finding is written: stop the machine and save it. Does not return. */
+void machine_freeze(void) __attribute__((noreturn));
+
+/* True if @ip lies where a task must not be preempted (an instruction slot). */
+bool machine_ip_is_atomic(u64 ip);
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/* Completions. The waiter leaves only under the lock, so one on a stack may go when it returns. */
+#include <kernel/completion.h>
+#include <kernel/sched.h>
+
+struct completion_waiter {
+	struct list_head list;
+	struct task_struct *task;
+};
+
+void init_completion(struct completion *x)
+{
+	x->done = 0;
+	x->lock.owner = 0;
+	INIT_LIST_HEAD(&x->waiters);
+}
+
+void reinit_completion(struct completion *x)
+{
+	WRITE_ONCE(x->done, 0);
+}
+
+/* Under x->lock: take one completion if there is one. */
+static bool consume(struct completion *x)
+{
+	if (!x->done)
+		return false;
+	if (x->done != COMPLETION_ALL)
+		x->done--;
+	return true;
+}
+
+void wait_for_completion(struct completion *x)
+{
+	struct completion_waiter waiter = { .task = current };
+	struct wait_note before;
+	u32 flags;
+
+	might_sleep();
+	flags = spin_lock_irqsave(&x->lock);
+	if (consume(x)) {
+		spin_unlock_irqrestore(&x->lock, flags);
+		return;
+	}
+	INIT_LIST_HEAD(&waiter.list);
+	before = wait_begin(WAIT_COMPLETION, x, 0);
+	do {
+		/* complete() takes off the list whom it wakes. */
+		if (list_empty(&waiter.list))
+			list_add_tail(&waiter.list, &x->waiters);
+		set_current_blocked();
+		spin_unlock_irqrestore(&x->lock, flags);
+		schedule();
+		flags = spin_lock_irqsave(&x->lock);
+	} while (!consume(x));
+	set_current_running();
+	wait_end(before);
+	if (!list_empty(&waiter.list))
+		list_del(&waiter.list);
+	spin_unlock_irqrestore(&x->lock, flags);
+}
+
+bool completion_done(struct completion *x)
+{
+	u32 flags;
+
+	if (!READ_ONCE(x->done))
+		return false;
+	/* Who completes may still hold the lock: wait until it has let go. */
+	flags = spin_lock_irqsave(&x->lock);
+	spin_unlock_irqrestore(&x->lock, flags);
+	return true;
+}
+
+static void wake_first(struct completion *x)
+{
+	struct completion_waiter *waiter;
+
+	waiter = list_first_entry(&x->waiters, struct completion_waiter, list);
+	list_del_init(&waiter->list);
+	wake_up_process(waiter->task);
+}
+
+void complete(struct completion *x)
+{
+	u32 flags = spin_lock_irqsave(&x->lock);
+
+	if (x->done != COMPLETION_ALL)
+		x->done++;
+	if (!list_empty(&x->waiters))
+		wake_first(x);
+	spin_unlock_irqrestore(&x->lock, flags);
+}
+
+void complete_all(struct completion *x)
+{
+	u32 flags = spin_lock_irqsave(&x->lock);
+
+	x->done = COMPLETION_ALL;
+	while (!list_empty(&x->waiters))
+		wake_first(x);
+	spin_unlock_irqrestore(&x->lock, flags);
+}

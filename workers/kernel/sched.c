@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One run queue per CPU. Tasks never migrate, so a task that is picked has
+ * always been switched out completely: by this very CPU.
+ */
+#include <finding.h>
+#include <kernel/rcu.h>
+#include <kernel/sched.h>
+#include <kernel/spinlock.h>
+#include <trace.h>
+
+static void enqueue(struct cpu *cpu, struct task_struct *task)
+{
+	if (task->class == TASK_STOPPER)
+		list_add(&task->run, &cpu->runqueue);
+	else
+		list_add_tail(&task->run, &cpu->runqueue);
+	task->on_rq = 1;
+	WRITE_ONCE(cpu->nr_running, cpu->nr_running + 1);
+}
+
+static void dequeue(struct cpu *cpu, struct task_struct *task)
+{
+	list_del(&task->run);
+	task->on_rq = 0;
+	WRITE_ONCE(cpu->nr_running, cpu->nr_running - 1);
+}
+
+/* To the end when its time is up, else behind the one that preempts it. */
+static void requeue(struct cpu *cpu, struct task_struct *task, bool expired)
+{
+	struct list_head *behind;
+
+	list_del(&task->run);
+	behind = expired ? cpu->runqueue.prev : cpu->runqueue.next;
+	list_add(&task->run, behind);
+}
+
+/* A stopper that can run goes first, then whoever waits longest. */
+static struct task_struct *pick_next(struct cpu *cpu)
+{
+	struct task_struct *task;
+
+	if (cpu->stopper && cpu->stopper->on_rq)
+		return cpu->stopper;
+	if (list_empty(&cpu->runqueue))
+		return cpu->idle;
+	task = list_first_entry(&cpu->runqueue, struct task_struct, run);
+	return task;
+}
+
+/* Interrupts are off, and stay so. */
+static void __schedule(bool preempt)
+{
+	struct cpu *cpu = this_cpu();
+	struct task_struct *prev, *next;
+	bool expired;
+
+	raw_spin_lock(&cpu->runqueue_lock);
+	prev = cpu->curr;
+	expired = !preempt || cpu->preempt_work & PREEMPT_WORK_EXPIRED;
+	cpu->preempt_work &= ~(PREEMPT_WORK_RESCHED | PREEMPT_WORK_EXPIRED);
+	if (prev != cpu->idle) {
+		bool blocks = !preempt && READ_ONCE(prev->state) != TASK_RUNNING;
+
+		if (blocks) {
+			dequeue(cpu, prev);
+		} else {
+			requeue(cpu, prev, expired);
+		}
+	}
+	rcu_note_context_switch();
+	next = pick_next(cpu);
+	if (next != prev) {
+		if (preempt) {
+			prev->nivcsw++;
+			cpu->nr_preempted++;
+		} else {
+			prev->nvcsw++;
+		}
+		prev->preempted = preempt;
+		cpu->nr_switches++;
+		trace_event(EVENT_SWITCH, next->index, preempt);
+		WRITE_ONCE(cpu->curr, next);
+	}
+	raw_spin_unlock(&cpu->runqueue_lock);
+	if (next != prev)
+		machine_switch(prev, next);
+}
+
+void might_sleep(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (unlikely(cpu->preempt_count || cpu->irq_off || cpu->irq_depth))
+		report_finding(FINDING_BAD_CONTEXT, NULL, (u64)__builtin_return_address(0),
+			       cpu->preempt_count, cpu->irq_off, cpu->irq_depth);
+}
+
+void schedule(void)
+{
+	might_sleep();
+	local_irq_disable();
+	__schedule(false);
+	local_irq_enable();
+}
+
+void set_current_blocked(void)
+{
+	/* Before the caller tests its condition; pairs with wake_up_process(). */
+	(void)xchg(&current->state, TASK_BLOCKED);
+}
+
+void set_current_running(void)
+{
+	WRITE_ONCE(current->state, TASK_RUNNING);
+}
+
+/* Let @cpu look at its run queue; its own lock is not held. */
+static void resched_cpu(struct cpu *cpu)
+{
+	if (cpu == this_cpu())
+		cpu->preempt_work |= PREEMPT_WORK_RESCHED;
+	else
+		machine_raise_irq(cpu->id, IRQ_RESCHED);
+}
+
+/* A sleeper that wakes goes before those that only compute. */
+static bool preempts_current(const struct cpu *cpu, const struct task_struct *task)
+{
+	const struct task_struct *running = READ_ONCE(cpu->curr);
+
+	return !running || running->class <= task->class;
+}
+
+bool wake_up_process(struct task_struct *task)
+{
+	struct cpu *cpu = cpu_at(task->cpu);
+	bool woken = false, resched = false;
+	u32 flags = local_irq_save();
+
+	smp_mb(); /* What the waker wrote before the state is read; pairs with xchg() there. */
+	raw_spin_lock(&cpu->runqueue_lock);
+	if (task->state == TASK_BLOCKED) {
+		WRITE_ONCE(task->state, TASK_RUNNING);
+		if (!task->on_rq) {
+			enqueue(cpu, task);
+			if (task->class == TASK_NORMAL) {
+				list_del(&task->run);
+				list_add(&task->run, &cpu->runqueue);
+			}
+			resched = preempts_current(cpu, task);
+		}
+		woken = true;
+	}
+	raw_spin_unlock(&cpu->runqueue_lock);
+	if (woken)
+		trace_event(EVENT_WAKE, task->index, task->cpu);
+	if (resched)
+		resched_cpu(cpu);
+	local_irq_restore(flags);
+	if (resched && !flags && cpu == this_cpu())
+		cond_resched();
+	return woken;
+}
+
+void cond_resched(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (likely(!(READ_ONCE(cpu->preempt_work) & PREEMPT_WORK_RESCHED)))
+		return;
+	if (cpu->preempt_count || cpu->irq_off || cpu->curr == cpu->idle)
+		return;
+	local_irq_disable();
+	__schedule(true);
+	local_irq_enable();
+}
+
+void preempt_slowpath(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->irq_off)
+		return;
+	if (cpu->preempt_work & PREEMPT_WORK_QS)
+		rcu_report_late_qs();
+	cond_resched();
+}
+
+void preempt_schedule_irq(const struct pt_regs *regs)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED))
+		return;
+	if (cpu->preempt_count || cpu->irq_depth || cpu->curr == cpu->idle)
+		return;
+	if (regs && machine_ip_is_atomic(regs->ip))
+		return;
+	__schedule(true);
+}
+
+void sched_tick(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	cpu->nr_ticks++;
+	if (cpu->nr_running > 1)
+		cpu->preempt_work |= PREEMPT_WORK_RESCHED | PREEMPT_WORK_EXPIRED;
+}
+
+/* One turn of the idle task: rest, take what came, let others run. */
+void cpu_idle_step(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	local_irq_disable();
+	if (!READ_ONCE(cpu->nr_running) && !READ_ONCE(cpu->irq_pending)) {
+		rcu_idle_enter();
+		machine_idle();
+		rcu_idle_exit();
+	}
+	local_irq_enable();
+	if (READ_ONCE(cpu->nr_running))
+		schedule();
+}
+
+struct wait_note wait_begin(enum wait_kind kind, const void *object, u64 value)
+{
+	struct task_struct *task = current;
+	struct wait_note before;
+
+	if (!task)
+		return (struct wait_note){ 0 };
+	before = task->wait;
+	task->wait.object = (u64)object;
+	task->wait.value = value;
+	task->wait.since = machine_now();
+	WRITE_ONCE(task->wait.kind, kind);
+	return before;
+}
+
+void wait_end(struct wait_note before)
+{
+	struct task_struct *task = current;
+
+	if (task)
+		task->wait = before;
+}
+
+void sched_init(void)
+{
+	for (u32 n = 0; n < num_cpus(); n++)
+		INIT_LIST_HEAD(&cpu_at(n)->runqueue);
+}

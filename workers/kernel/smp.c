@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Cross calls. A sender queues on each target's lock-free list and interrupts
+ * the targets whose list was empty. Of a call to many, the last target to be
+ * done wakes the sender: one wake-up, however many CPUs.
+ *
+ * Deadlock rules: never wait with interrupts off; never hold a lock that a
+ * handler or a region with interrupts off takes.
+ */
+#include <error.h>
+#include <finding.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
+#include <percpu.h>
+#include <trace.h>
+
+struct call_function_data {
+	struct call_single_data csd[MAX_CPUS]; /* one per target; its CPU's sender only */
+	u32 unacked;                           /* of the call that is waited for; atomic */
+};
+
+static DEFINE_PER_CPU(struct llist_head, call_queue);
+static DEFINE_PER_CPU(struct call_function_data, call_data);
+static DEFINE_PER_CPU(struct call_single_data, async_csd);
+
+cpumask_t online_mask(void)
+{
+	cpumask_t mask = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		mask |= cpumask_of(cpu);
+	return mask;
+}
+
+static void csd_lock_wait(struct call_single_data *csd, u32 cpu)
+{
+	u32 flags = smp_load_acquire(&csd->flags);
+	struct wait_note before;
+
+	if (!(flags & CSD_FLAG_LOCK))
+		return;
+	before = wait_begin(WAIT_CROSS_CALL, csd, cpumask_of(cpu));
+	while ((flags = smp_load_acquire(&csd->flags)) & CSD_FLAG_LOCK)
+		machine_relax_while(&csd->flags, flags);
+	wait_end(before);
+}
+
+static void csd_lock(struct call_single_data *csd, u32 cpu)
+{
+	csd_lock_wait(csd, cpu);
+	WRITE_ONCE(csd->flags, CSD_FLAG_LOCK);
+	smp_wmb(); /* The lock before what is written into the csd. */
+}
+
+/* After this the sender may use the csd again, or its stack frame may be gone. */
+static void csd_unlock(struct call_single_data *csd)
+{
+	smp_store_release(&csd->flags, 0);
+	machine_wake(&csd->flags);
+}
+
+static void csd_queue(int cpu, struct call_single_data *csd)
+{
+	csd->src = smp_processor_id();
+	if (llist_add(&csd->llist, per_cpu_ptr(call_queue, cpu)))
+		machine_raise_irq(cpu, IRQ_CALL);
+}
+
+/* Waiting with interrupts off for a CPU that may wait for us the same way never ends. */
+static void check_call_context(bool wait)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (unlikely((wait && cpu->irq_off) || cpu->irq_depth))
+		report_finding(FINDING_BAD_CONTEXT, NULL, (u64)__builtin_return_address(0),
+			       cpu->preempt_count, cpu->irq_off, cpu->irq_depth);
+}
+
+static void call_here(smp_call_func_t func, void *info)
+{
+	u32 flags = local_irq_save();
+
+	trace_event(EVENT_CALL_RUN, (u64)func, (u64)info);
+	func(info);
+	local_irq_restore(flags);
+}
+
+int smp_call_function_single(int cpu, smp_call_func_t func, void *info, bool wait)
+{
+	struct call_single_data on_stack, *csd = &on_stack;
+	int error = 0;
+
+	check_call_context(wait);
+	preempt_disable();
+	if (cpu == (int)smp_processor_id()) {
+		call_here(func, info);
+	} else if (cpu < 0 || cpu >= (int)num_cpus() || !cpu_online(cpu)) {
+		error = -ENXIO;
+	} else {
+		trace_event(EVENT_CALL_SEND, (u64)func, 1);
+		if (wait) {
+			csd->flags = CSD_FLAG_LOCK | CSD_TYPE_SYNC;
+		} else {
+			csd = this_cpu_ptr(async_csd);
+			csd_lock(csd, cpu);
+		}
+		csd->func = func;
+		csd->info = info;
+		csd->unacked = NULL;
+		csd_queue(cpu, csd);
+		if (wait)
+			csd_lock_wait(csd, cpu);
+	}
+	preempt_enable();
+	return error;
+}
+
+int smp_call_function_single_async(int cpu, struct call_single_data *csd)
+{
+	int error = 0;
+
+	preempt_disable();
+	if (READ_ONCE(csd->flags) & CSD_FLAG_LOCK) {
+		error = -EBUSY;
+	} else if (cpu < 0 || cpu >= (int)num_cpus() || !cpu_online(cpu)) {
+		error = -ENXIO;
+	} else {
+		csd->flags = CSD_FLAG_LOCK;
+		csd->unacked = NULL;
+		smp_wmb(); /* The lock before the csd is seen on the queue. */
+		if (cpu == (int)smp_processor_id()) {
+			smp_call_func_t func = csd->func;
+			void *info = csd->info;
+
+			csd_unlock(csd);
+			call_here(func, info);
+		} else {
+			csd_queue(cpu, csd);
+		}
+	}
+	preempt_enable();
+	return error;
+}
+
+static cpumask_t unacked_mask(const struct call_function_data *data, cpumask_t mask)
+{
+	cpumask_t left = 0;
+
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		if ((mask & cpumask_of(cpu)) && READ_ONCE(data->csd[cpu].flags) & CSD_FLAG_LOCK)
+			left |= cpumask_of(cpu);
+	}
+	return left;
+}
+
+static void wait_for_acks(struct call_function_data *data, cpumask_t mask)
+{
+	struct wait_note before = wait_begin(WAIT_CROSS_CALL, data, mask);
+	u32 left;
+
+	while ((left = smp_load_acquire(&data->unacked))) {
+		current->wait.value = unacked_mask(data, mask);
+		machine_relax_while(&data->unacked, left);
+	}
+	wait_end(before);
+}
+
+/* Preemption is off, so that this CPU's data has one user and no target goes away. */
+static void call_many(cpumask_t mask, smp_call_func_t func, void *info, bool wait)
+{
+	struct call_function_data *data = this_cpu_ptr(call_data);
+	u32 targets = __builtin_popcountl(mask);
+
+	trace_event(EVENT_CALL_SEND, (u64)func, targets);
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		if (mask & cpumask_of(cpu))
+			csd_lock(&data->csd[cpu], cpu);
+	}
+	if (wait)
+		WRITE_ONCE(data->unacked, targets);
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		struct call_single_data *csd = &data->csd[cpu];
+
+		if (!(mask & cpumask_of(cpu)))
+			continue;
+		if (wait)
+			csd->flags |= CSD_TYPE_SYNC;
+		csd->func = func;
+		csd->info = info;
+		csd->unacked = wait ? &data->unacked : NULL;
+		csd_queue(cpu, csd);
+	}
+}
+
+void smp_call_function_many(cpumask_t mask, smp_call_func_t func, void *info, bool wait)
+{
+	check_call_context(wait);
+	preempt_disable();
+	mask &= online_mask() & ~cpumask_of(smp_processor_id());
+	if (mask) {
+		call_many(mask, func, info, wait);
+		if (wait)
+			wait_for_acks(this_cpu_ptr(call_data), mask);
+	}
+	preempt_enable();
+}
+
+void on_each_cpu(smp_call_func_t func, void *info, bool wait)
+{
+	cpumask_t others;
+
+	check_call_context(wait);
+	preempt_disable();
+	others = online_mask() & ~cpumask_of(smp_processor_id());
+	if (others)
+		call_many(others, func, info, wait);
+	call_here(func, info);
+	if (others && wait)
+		wait_for_acks(this_cpu_ptr(call_data), others);
+	preempt_enable();
+}
+
+static void run_sync(struct call_single_data *csd)
+{
+	u32 *unacked = csd->unacked;
+
+	trace_event(EVENT_CALL_RUN, (u64)csd->func, (u64)csd->info);
+	csd->func(csd->info);
+	csd_unlock(csd);
+	/* The count lies in its sender's per-CPU data: the sender waits for 0. */
+	if (unacked && atomic_dec_and_test(unacked))
+		machine_wake(unacked);
+}
+
+static void run_async(struct call_single_data *csd)
+{
+	smp_call_func_t func = csd->func;
+	void *info = csd->info;
+
+	csd_unlock(csd);
+	trace_event(EVENT_CALL_RUN, (u64)func, (u64)info);
+	func(info);
+}
+
+void generic_smp_call_function_interrupt(void)
+{
+	struct llist_node *list = llist_reverse_order(llist_del_all(this_cpu_ptr(call_queue)));
+	struct llist_node **link = &list, *node, *next;
+
+	/* First those that somebody waits for; what is left is asynchronous. */
+	for (node = list; node; node = next) {
+		struct call_single_data *csd = container_of(node, struct call_single_data, llist);
+
+		next = node->next;
+		if (csd->flags & CSD_TYPE_SYNC) {
+			*link = next;
+			run_sync(csd);
+		} else {
+			link = &node->next;
+		}
+	}
+	for (node = list; node; node = next) {
+		next = node->next;
+		run_async(container_of(node, struct call_single_data, llist));
+	}
+}
+
+static void do_sync_core(void *info)
+{
+	sync_core();
+}
+
+void sync_each_cpu(void)
+{
+	on_each_cpu(do_sync_core, NULL, true);
+}

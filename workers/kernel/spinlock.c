@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/* Spinlocks: whoever waits gives its core away, since the holder may need it. */
+#include <finding.h>
+#include <kernel/sched.h>
+#include <kernel/spinlock.h>
+
+void raw_spin_lock(u32 *owner)
+{
+	u32 me = smp_processor_id() + 1;
+
+	while (cmpxchg(owner, 0, me) != 0) {
+		u32 holder = READ_ONCE(*owner);
+
+		if (!holder)
+			continue;
+		/* A holder on this CPU can only go on when we return: never. */
+		if (holder == me)
+			report_finding(FINDING_DEADLOCK, NULL, current->index,
+				       WAIT_SPINLOCK, (u64)owner, 1);
+		struct wait_note before = wait_begin(WAIT_SPINLOCK, owner, holder);
+
+		machine_relax_while(owner, holder);
+		wait_end(before);
+	}
+}
+
+void raw_spin_unlock(u32 *owner)
+{
+	smp_store_release(owner, 0);
+	machine_wake(owner);
+}
+
+void spin_lock(spinlock_t *lock)
+{
+	preempt_disable();
+	raw_spin_lock(&lock->owner);
+}
+
+bool spin_trylock(spinlock_t *lock)
+{
+	preempt_disable();
+	if (cmpxchg(&lock->owner, 0, smp_processor_id() + 1) == 0)
+		return true;
+	preempt_enable();
+	return false;
+}
+
+void spin_unlock(spinlock_t *lock)
+{
+	raw_spin_unlock(&lock->owner);
+	preempt_enable();
+}
+
+u32 spin_lock_irqsave(spinlock_t *lock)
+{
+	u32 flags = local_irq_save();
+
+	spin_lock(lock);
+	return flags;
+}
+
+void spin_unlock_irqrestore(spinlock_t *lock, u32 flags)
+{
+	raw_spin_unlock(&lock->owner);
+	local_irq_restore(flags);
+	preempt_enable();
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Spinlocks: held with preemption off; the holder is kept for reports. */
+#ifndef KERNEL_SPINLOCK_H
+#define KERNEL_SPINLOCK_H
+
+#include <irqflags.h>
+
+typedef struct {
+	u32 owner;            /* CPU + 1; 0 = free.  Written by who takes and who frees it. */
+} spinlock_t;
+
+#define DEFINE_SPINLOCK(name) spinlock_t name
+
+/* Without preemption control: for who has interrupts off already (the scheduler). */
+void raw_spin_lock(u32 *owner);
+void raw_spin_unlock(u32 *owner);
+
+void spin_lock(spinlock_t *lock);
+bool spin_trylock(spinlock_t *lock);
+void spin_unlock(spinlock_t *lock);
+u32 spin_lock_irqsave(spinlock_t *lock);
+void spin_unlock_irqrestore(spinlock_t *lock, u32 flags);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Stop every CPU with interrupts off, and run a function while they stand. */
+#ifndef KERNEL_STOP_MACHINE_H
+#define KERNEL_STOP_MACHINE_H
+
+#include <kernel/completion.h>
+#include <kernel/smp.h>
+
+typedef int (*cpu_stop_fn_t)(void *arg);
+
+/* @mask 0 = the first online CPU only runs @fn; all are stopped in any case. */
+int stop_machine(cpu_stop_fn_t fn, void *data, cpumask_t mask);
+
+/* Run @fn on @cpu in its stopper, at the highest priority; wait. -ENOENT if it is disabled. */
+int stop_one_cpu(int cpu, cpu_stop_fn_t fn, void *arg);
+int stop_two_cpus(int cpu1, int cpu2, cpu_stop_fn_t fn, void *arg);
+
+void stop_machine_init(void);
+
+#endif

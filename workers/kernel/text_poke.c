@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Two ways to replace instructions under running CPUs.
+ *
+ * int3: a breakpoint on the first byte, then the rest, then the first byte, and
+ * after each phase every CPU is made to fetch anew. A CPU that meets the
+ * breakpoint does what the new instruction does, from its description.
+ *
+ * stop_machine: every CPU stands with interrupts off while one writes.
+ */
+#include <finding.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
+#include <kernel/stop_machine.h>
+#include <kernel/text_poke.h>
+#include <memory.h>
+#include <percpu.h>
+#include <trace.h>
+#include <x86/insn.h>
+#include <x86/poke_insn.h>
+
+#define MAX_WRITERS 4096      /* remembered at most; a power of two */
+
+/* One instruction to be replaced. */
+struct text_poke_loc {
+	u64 addr;             /* text address */
+	struct poke_insn insn;/* what a trap does meanwhile */
+	u8 length;            /* bytes */
+	u8 bytes[POKE_MAX_LENGTH];
+};
+
+/* Who wrote @length bytes at @addr last. Written under text_mutex, read by reports. */
+struct text_writer {
+	u64 addr;             /* 0 = none */
+	u64 length;
+	struct side side;
+};
+
+DEFINE_MUTEX(text_mutex);
+struct poke_stats poke_stats;
+
+/*
+ * Queued replacements, sorted by address. Written under text_mutex while all
+ * poke_refs are 0; a trap handler reads it while it holds a reference.
+ */
+static struct text_poke_loc poke_vec[POKE_MAX_BATCH];
+static u32 poke_nr;
+
+/*
+ * Per CPU: 1 while a batch is under way, and 1 more for each handler that uses poke_vec.
+ * It outlives every batch: a handler may look at it at any time.
+ */
+static DEFINE_PER_CPU(s32, poke_refs);
+
+static struct text_writer text_writers[MAX_WRITERS]; /* by the low bits of addr */
+
+static void check_text_mutex(void)
+{
+	if (unlikely(!mutex_is_held(&text_mutex)))
+		report_finding(FINDING_BAD_CONTEXT, NULL, (u64)__builtin_return_address(0),
+			       preempt_count(), irqs_disabled(), in_interrupt());
+}
+
+static void note_writer(u64 addr, size_t length)
+{
+	struct text_writer *writer = &text_writers[addr % MAX_WRITERS];
+
+	WRITE_ONCE(writer->addr, 0);
+	smp_wmb(); /* Nobody's while it changes; pairs with text_last_writer(). */
+	record_side(&writer->side);
+	writer->length = length;
+	smp_store_release(&writer->addr, addr);
+}
+
+const struct side *text_last_writer(u64 addr)
+{
+	for (u64 start = addr; addr - start < 16; start--) {
+		const struct text_writer *writer = &text_writers[start % MAX_WRITERS];
+
+		if (smp_load_acquire(&writer->addr) == start && addr - start < writer->length)
+			return &writer->side;
+	}
+	return NULL;
+}
+
+static void write_text(u64 addr, const u8 *bytes, size_t length)
+{
+	u64 shown = 0;
+
+	copy_bytes(&shown, bytes, length < sizeof(shown) ? length : sizeof(shown));
+	trace_event(EVENT_POKE, addr, shown);
+	copy_bytes(text_alias(addr), bytes, length);
+	poke_stats.writes++;
+}
+
+void text_poke(u64 addr, const void *bytes, size_t length)
+{
+	check_text_mutex();
+	note_writer(addr, length);
+	write_text(addr, bytes, length);
+}
+
+/* What the CPUs share while they stand. */
+struct poke_stop {
+	const struct text_poke_loc *loc;
+	u32 nr;
+	u32 first;            /* CPUs that have come; atomic */
+	u32 wrote_text;       /* 1 = the first one has written everything */
+};
+
+/* On every CPU, interrupts off. */
+static int poke_stopped(void *data)
+{
+	struct poke_stop *stop = data;
+
+	if (atomic_add_return(1, &stop->first) == 1) {
+		for (u32 n = 0; n < stop->nr; n++)
+			write_text(stop->loc[n].addr, stop->loc[n].bytes, stop->loc[n].length);
+		/* The text before the word that lets the others run it. */
+		smp_store_release(&stop->wrote_text, 1);
+		machine_wake(&stop->wrote_text);
+	}
+	while (!smp_load_acquire(&stop->wrote_text))
+		machine_relax_while(&stop->wrote_text, 0);
+	sync_core();
+	return 0;
+}
+
+static void text_poke_smp_batch(const struct text_poke_loc *loc, u32 nr)
+{
+	struct poke_stop stop = { .loc = loc, .nr = nr };
+
+	for (u32 n = 0; n < nr; n++)
+		note_writer(loc[n].addr, loc[n].length);
+	stop_machine(poke_stopped, &stop, online_mask());
+}
+
+void text_poke_byte(u64 addr, u8 byte)
+{
+	struct text_poke_loc loc = { .addr = addr, .length = 1, .bytes = { byte } };
+
+	check_text_mutex();
+	poke_stats.bytes++;
+	if (the_machine->config.poke_method == POKE_STOP_MACHINE) {
+		text_poke_smp_batch(&loc, 1);
+		return;
+	}
+	text_poke(addr, &byte, 1);
+	sync_each_cpu();
+}
+
+/* From here on handlers may use poke_vec. */
+static void get_poke_refs(void)
+{
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
+		smp_store_release(per_cpu_ptr(poke_refs, cpu), 1);
+	/* The references before the first breakpoint; pairs with poke_int3_handler(). */
+	smp_wmb();
+}
+
+/* Wait until the last handler is done with poke_vec. */
+static void put_poke_refs(void)
+{
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		s32 *refs = per_cpu_ptr(poke_refs, cpu), left;
+		struct wait_note before;
+
+		if (atomic_dec_and_test(refs))
+			continue;
+		before = wait_begin(WAIT_POKE_REFS, refs, cpu);
+		while ((left = smp_load_acquire(refs)))
+			machine_relax_while((u32 *)refs, left);
+		wait_end(before);
+	}
+}
+
+static void text_poke_int3_batch(const struct text_poke_loc *loc, u32 nr)
+{
+	const u8 int3 = INT3_INSN_OPCODE;
+	u32 written = 0;
+
+	get_poke_refs();
+	for (u32 n = 0; n < nr; n++)
+		text_poke(loc[n].addr, &int3, 1);
+	sync_each_cpu();
+	/* All CPUs trap at the first byte: nobody reads the others. */
+	for (u32 n = 0; n < nr; n++) {
+		if (loc[n].length == 1)
+			continue;
+		text_poke(loc[n].addr + 1, loc[n].bytes + 1, loc[n].length - 1);
+		written++;
+	}
+	if (written)
+		sync_each_cpu();
+	/* All CPUs see the other bytes: the first one may go live. */
+	written = 0;
+	for (u32 n = 0; n < nr; n++) {
+		if (loc[n].bytes[0] == int3)
+			continue;
+		text_poke(loc[n].addr, loc[n].bytes, 1);
+		written++;
+	}
+	if (written)
+		sync_each_cpu();
+	put_poke_refs();
+}
+
+void text_poke_finish(void)
+{
+	check_text_mutex();
+	if (!poke_nr)
+		return;
+	poke_stats.batches++;
+	poke_stats.entries += poke_nr;
+	if (the_machine->config.poke_method == POKE_STOP_MACHINE)
+		text_poke_smp_batch(poke_vec, poke_nr);
+	else
+		text_poke_int3_batch(poke_vec, poke_nr);
+	poke_nr = 0;
+}
+
+void text_poke_queue(u64 addr, const void *bytes, size_t length, const void *emulate)
+{
+	struct text_poke_loc *loc;
+
+	check_text_mutex();
+	if (poke_nr == POKE_MAX_BATCH || (poke_nr && addr < poke_vec[poke_nr - 1].addr))
+		text_poke_finish();
+	loc = &poke_vec[poke_nr];
+	if (length > POKE_MAX_LENGTH ||
+	    !poke_insn_decode(&loc->insn, emulate ? emulate : bytes, length)) {
+		report_finding(FINDING_BAD_STATE, NULL, addr, *(const u8 *)bytes, 0, length);
+		return;
+	}
+	loc->addr = addr;
+	loc->length = length;
+	copy_bytes(loc->bytes, bytes, length);
+	poke_nr++;
+}
+
+void text_poke_bp(u64 addr, const void *bytes, size_t length, const void *emulate)
+{
+	text_poke_queue(addr, bytes, length, emulate);
+	text_poke_finish();
+}
+
+static const struct text_poke_loc *find_loc(u64 addr)
+{
+	u32 low = 0, high = poke_nr;
+
+	while (low < high) {
+		u32 middle = (low + high) / 2;
+
+		if (poke_vec[middle].addr == addr)
+			return &poke_vec[middle];
+		if (poke_vec[middle].addr < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool poke_int3_handler(struct pt_regs *regs)
+{
+	s32 *refs = this_cpu_ptr(poke_refs);
+	const struct text_poke_loc *loc;
+	bool consumed;
+
+	/* The breakpoint before the references; pairs with get_poke_refs(). */
+	smp_rmb();
+	if (!atomic_inc_not_zero(refs))
+		return false;
+	loc = find_loc(regs->ip - 1);
+	consumed = loc && poke_insn_emulate(&loc->insn, loc->addr, regs);
+	if (consumed)
+		atomic_inc(&poke_stats.emulated);
+	if (atomic_dec_and_test(refs))
+		machine_wake((u32 *)refs);
+	return consumed;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Interrupts by signal. One signal says "look": what is pending is in shared
+ * memory. It is sent to the thread that is the CPU when the sender looks; if the
+ * CPU has switched threads since, the new one finds the pending bit by itself
+ * when it turns interrupts on, and the late signal finds nothing to do.
+ */
+#define _GNU_SOURCE
+#include "real.h"
+
+#include <errno.h>
+#include <irqflags.h>
+#include <kernel/irq.h>
+#include <sys/syscall.h>
+#include <trace.h>
+#include <unistd.h>
+
+void machine_raise_irq(int target, u32 bits)
+{
+	struct cpu *cpu = cpu_at(target), *self = this_cpu();
+	u32 before = atomic_fetch_or(bits, &cpu->irq_pending);
+
+	if (before)
+		return; /* Who set the first bit has told it, or is about to. */
+	if (cpu == self) {
+		if (!cpu->irq_off)
+			irq_run_pending();
+		return;
+	}
+	if (self)
+		trace_event(EVENT_IPI_SEND, target, bits);
+	if (READ_ONCE(cpu->sleeping)) {
+		kick_sleeper(cpu);
+	} else {
+		int saved = errno;
+
+		syscall(SYS_tgkill, cpu->pid, READ_ONCE(cpu->owner_tid), SIG_IRQ);
+		errno = saved;
+	}
+}
+
+u32 machine_take_irqs(void)
+{
+	struct cpu *cpu = this_cpu();
+	u32 pending;
+
+	if (!READ_ONCE(cpu->irq_pending))
+		return 0;
+	pending = xchg(&cpu->irq_pending, 0);
+	if (pending & IRQ_YIELD)
+		cpu->yield = 1;
+	return pending;
+}
+
+/* Others may have interrupts to take, and lack a core to do it on. */
+void machine_irqs_done(void)
+{
+	struct cpu *cpu = this_cpu();
+	bool all = cpu->yield;
+
+	/* A task that was woken here may be what the others wait for. */
+	if (cpu->preempt_work & PREEMPT_WORK_RESCHED || !machine_is_oversubscribed())
+		return;
+	cpu->yield = 0;
+	core_yield(cpu, all);
+}
+
+static void irq_signal(int signal, siginfo_t *info, void *context)
+{
+	struct cpu *cpu = this_cpu();
+	struct pt_regs regs;
+
+	/* Late: another thread is the CPU now. Or pended: who enables, takes it. */
+	if (!machine_self || READ_ONCE(cpu->owner_tid) != machine_self->tid)
+		return;
+	if (cpu->irq_off)
+		return;
+	if (!READ_ONCE(cpu->irq_pending)) {
+		cpu->nr_spurious++;
+		return;
+	}
+	cpu->nr_irqs++;
+	regs_from_context(&regs, context);
+	do_irq(&regs);
+	sync_core();
+}
+
+int install_irq_handler(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = irq_signal, .sa_flags = SA_SIGINFO | SA_RESTART,
+	};
+
+	sigemptyset(&action.sa_mask);
+	return sigaction(SIG_IRQ, &action, NULL) ? -errno : 0;
+}

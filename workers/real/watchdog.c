@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Hangs become findings: each task notes what it waits for, and the coordinator
+ * looks whether the same note stands for too long. Time is counted in turns of
+ * the coordinator, so a suspended machine does not look like a hang.
+ */
+#include "real.h"
+
+#include <memory.h>
+
+struct watched {
+	u64 since;            /* the note seen last time, machine time in ns */
+	u64 object;
+	u64 progress;
+	u32 ms;               /* for how long it has stood */
+	u32 idle_ms;          /* for how long a task that could run made no progress */
+};
+
+static struct watched watched[MAX_TASKS];
+
+static bool is_frame(u64 fp)
+{
+	const struct region *stacks = &the_machine->region[REGION_STACKS];
+	u64 start = ARENA_BASE + stacks->offset;
+
+	return fp >= start && fp + 16 <= start + stacks->size && !(fp & 7);
+}
+
+/* Where a task stands that does not run: its thread has left its frame pointer. */
+static void side_of_task(struct side *side, const struct task_struct *task)
+{
+	const struct cpu *cpu = cpu_at(task->cpu);
+	u64 fp = READ_ONCE(task->parked_frame);
+	u32 used = 0;
+
+	side->cpu = task->cpu;
+	side->task = task->index;
+	side->tsc = machine_cycles();
+	if (!fp && cpu->frozen.valid && cpu->frozen.task == task->index) {
+		copy_bytes(side->stack, cpu->frozen.stack, sizeof(side->stack));
+		return;
+	}
+	while (used < STACK_FRAMES && is_frame(fp)) {
+		side->stack[used++] = ((u64 *)fp)[1];
+		if (((u64 *)fp)[0] <= fp)
+			break;
+		fp = ((u64 *)fp)[0];
+	}
+}
+
+/* The task that @task waits for, as far as the note says; NULL = not known. */
+static const struct task_struct *blocker_of(const struct task_struct *task)
+{
+	u64 value = task->wait.value;
+
+	switch (task->wait.kind) {
+	case WAIT_MUTEX:
+		return value && value <= MAX_TASKS ? &the_machine->task[value - 1] : NULL;
+	case WAIT_SPINLOCK:
+		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;
+	case WAIT_CROSS_CALL:
+	case WAIT_GRACE_PERIOD:
+		return value ? cpu_at(__builtin_ctzl(value))->curr : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* How many tasks wait for each other in a circle that @task is part of; 0 = none. */
+static u32 cycle_length(const struct task_struct *task)
+{
+	const struct task_struct *next = task;
+
+	for (u32 length = 1; length <= MAX_TASKS; length++) {
+		next = blocker_of(next);
+		if (!next || next->wait.kind == WAIT_NONE)
+			return 0;
+		if (next == task)
+			return length;
+	}
+	return 0;
+}
+
+static struct finding *new_finding(void)
+{
+	u32 place = atomic_fetch_add(1, &the_machine->nr_findings);
+
+	return place < MAX_FINDINGS ? &the_machine->finding[place] : NULL;
+}
+
+static void report_wait(const struct task_struct *task, u32 ms)
+{
+	struct finding *finding = new_finding();
+	const struct task_struct *blocker = blocker_of(task);
+	u32 cycle = cycle_length(task);
+	u32 kind = cycle ? FINDING_DEADLOCK : FINDING_HANG;
+
+	if (!finding)
+		return;
+	freeze_cpus();
+	side_of_task(&finding->here, task);
+	if (blocker && blocker != task)
+		side_of_task(&finding->other, blocker);
+	finding->value[0] = task->index;
+	finding->value[1] = task->wait.kind;
+	finding->value[2] = task->wait.object;
+	finding->value[3] = cycle ? cycle : ms;
+	if (!cycle && task->wait.kind == WAIT_GRACE_PERIOD) {
+		kind = FINDING_STALL;
+		finding->value[0] = task->wait.object;
+		finding->value[1] = task->wait.value ? __builtin_ctzl(task->wait.value) : 0;
+		finding->value[2] = ms;
+	}
+	smp_store_release(&finding->kind, kind);
+}
+
+static void report_no_progress(const struct task_struct *task, u32 ms)
+{
+	struct finding *finding = new_finding();
+
+	if (!finding)
+		return;
+	freeze_cpus();
+	side_of_task(&finding->here, task);
+	finding->value[0] = task->cpu;
+	finding->value[1] = ms;
+	finding->value[2] = task->index;
+	smp_store_release(&finding->kind, FINDING_NO_PROGRESS);
+}
+
+void report_lost_cpu(u32 cpu, int status)
+{
+	struct finding *finding = new_finding();
+
+	cpu_at(cpu)->lost = 1;
+	if (!finding)
+		return;
+	finding->here.cpu = cpu;
+	finding->here.task = cpu_at(cpu)->curr ? cpu_at(cpu)->curr->index : 0;
+	finding->here.tsc = machine_cycles();
+	finding->value[0] = cpu;
+	finding->value[1] = cpu_at(cpu)->pid;
+	finding->value[2] = status;
+	smp_store_release(&finding->kind, FINDING_CPU_LOST);
+}
+
+static u32 patience_for(const struct task_struct *task)
+{
+	const struct config *config = &the_machine->config;
+
+	return task->wait.kind == WAIT_GRACE_PERIOD ? config->stall_ms : config->hang_ms;
+}
+
+/* True if this task has waited, or not got on, for too long. */
+static bool watch(const struct task_struct *task, struct watched *seen, u32 turn_ms)
+{
+	bool waits = task->wait.kind != WAIT_NONE && task->wait.kind != WAIT_WORK;
+	u32 patience = patience_for(task);
+
+	if (!waits || task->wait.since != seen->since || task->wait.object != seen->object)
+		seen->ms = 0;
+	else
+		seen->ms += turn_ms;
+	seen->since = task->wait.since;
+	seen->object = task->wait.object;
+	if (waits || !task->user || !task->progress || task->progress != seen->progress)
+		seen->idle_ms = 0;
+	else
+		seen->idle_ms += turn_ms;
+	seen->progress = task->progress;
+	return patience && (seen->ms >= patience || seen->idle_ms >= patience);
+}
+
+bool watchdog_turn(u32 turn_ms)
+{
+	const struct task_struct *worst = NULL;
+
+	for (u32 n = 0; n < MAX_TASKS; n++) {
+		const struct task_struct *task = &the_machine->task[n];
+
+		if (task->state != TASK_RUNNING && task->state != TASK_BLOCKED) {
+			watched[n] = (struct watched){ 0 };
+			continue;
+		}
+		if (!watch(task, &watched[n], turn_ms))
+			continue;
+		/* Who waits longest is nearest to the cause. */
+		if (!worst || watched[n].ms > watched[worst->index].ms)
+			worst = task;
+	}
+	if (!worst)
+		return false;
+	if (watched[worst->index].ms >= patience_for(worst))
+		report_wait(worst, watched[worst->index].ms);
+	else
+		report_no_progress(worst, watched[worst->index].idle_ms);
+	return true;
+}
