@@ -7,6 +7,7 @@
  * trace there, so those that Python needs are repeated as an enum.
  */
 #include <shm_layout/machine.h>
+#include <shm_layout/probe.h>
 
 /* CONSTANT_X is the value of the macro X. */
 enum layout_constant {
@@ -29,6 +30,8 @@ enum layout_constant {
 	CONSTANT_INSN_LAST = INSN_LAST,
 	CONSTANT_INSN_NOP = INSN_NOP,
 	CONSTANT_INSN_PATCHABLE = INSN_PATCHABLE,
+	CONSTANT_KPROBE_FLAG_GONE = KPROBE_FLAG_GONE,
+	CONSTANT_KPROBE_FLAG_DISABLED = KPROBE_FLAG_DISABLED,
 	CONSTANT_FUNCTION_NOPROBE = FUNCTION_NOPROBE,
 	CONSTANT_FUNCTION_ASSEMBLED = FUNCTION_ASSEMBLED,
 	CONSTANT_SEGMENT_WRITE = SEGMENT_WRITE,

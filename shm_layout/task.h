@@ -61,7 +61,7 @@ struct task_struct {
 	u32 park;             /* real machine: futex, 1 = go */
 	s32 tid;              /* OS thread id; its thread writes; 0 = none */
 	u32 user;             /* 1 = belongs to the harness: the run ends when all have */
-	u32 preempted;        /* 1 = was switched out while it could run; its CPU writes */
+	u32 preempted;        /* 1 = an interrupt took the CPU from it; its CPU writes */
 	u32 pad;
 	u32 stop;             /* 1 = asked to end (kthread_stop); anyone writes */
 

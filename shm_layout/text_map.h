@@ -32,7 +32,7 @@ enum insn_class {
 };
 
 #define INSN_BOOSTABLE 0x01   /* the copy may run with a jump behind it */
-#define INSN_RIP_RELATIVE 0x02 /* disp32 at insn->displacement */
+#define INSN_RIP_RELATIVE 0x02 /* offset of its disp32 in insn->target */
 #define INSN_LAST 0x04        /* last instruction of its function */
 #define INSN_NOP 0x08         /* does nothing: a site for text_poke */
 #define INSN_PATCHABLE 0x10   /* a nop5 that the harness may turn into jmp or call */
@@ -42,7 +42,8 @@ struct text_insn {
 	u8 length;            /* bytes */
 	u8 class;             /* enum insn_class */
 	u8 flags;             /* INSN_* flags */
-	u8 condition;         /* condition code 0..15, or register number 0..15 (rax..r15) */
+	u8 condition;         /* condition code 0..15, or register number 0..15 (rax..r15);
+				 refused: 1 = a near jump through memory */
 	s32 target;           /* branches: displacement from the next instruction;
 				 ret: bytes to pop; RIP-relative: offset of disp32 in the insn */
 };

@@ -4,11 +4,13 @@
 #include <kernel/rcu.h>
 #include <kernel/request.h>
 #include <kernel/sched.h>
+#include <kernel/slab.h>
 #include <kernel/stop_machine.h>
 
 void kernel_early_init(void)
 {
 	sched_init();
+	slab_init();
 }
 
 /* CPU 0's first task: every CPU is up and idle. */

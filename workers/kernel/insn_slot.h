@@ -7,7 +7,7 @@
 
 #define INSN_SLOT_SIZE 16     /* bytes: the longest instruction is 15 */
 
-/* A free slot's text address in *@slot; -ENOMEM, or -ENOSPC: all are in use. May sleep. */
+/* A free slot's text address in *@slot; -ENOSPC: all are in use. May sleep. */
 int insn_slot_get(u64 *slot);
 
 /*
@@ -16,7 +16,7 @@ int insn_slot_get(u64 *slot);
  */
 void insn_slot_put(u64 slot, bool dirty);
 
-/* Slots that probes own: 0 when none is registered. May sleep. */
+/* Slots that probes own: 0 when none is registered. */
 u64 insn_slots_used(void);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What is done to all probes, or to all of a module. */
+#include <finding.h>
 #include <kernel/kprobe_internal.h>
 #include <kernel/text.h>
 #include <x86/singlestep.h>
@@ -67,6 +68,9 @@ static void kill_kprobe(struct kprobe *p)
 {
 	struct kprobe *kp;
 
+	/* Gone already: its slot may be somebody else's by now. */
+	if (unlikely(kprobe_gone(p)))
+		report_finding(FINDING_BAD_STATE, NULL, (u64)p, p->flags, 0, p->addr);
 	p->flags |= KPROBE_FLAG_GONE;
 	if (kprobe_aggrprobe(p)) {
 		list_for_each_entry(kp, &p->list, list)
@@ -83,7 +87,6 @@ void kprobes_module_going(int index)
 	mutex_lock(&kprobe_mutex);
 	for (u32 n = 0; n < KPROBE_TABLE_SIZE; n++) {
 		for (struct kprobe *p = first_in(&kprobe_table[n]); p; p = next_of(p)) {
-			/* Gone already: its slot is somebody else's by now. */
 			if (p->addr - module->start < module->size && !kprobe_gone(p))
 				kill_kprobe(p);
 		}

@@ -133,6 +133,8 @@ int probe_prepare(struct kprobe *p, const char *name, struct probe_record *recor
 	p->pre_handler = handler->pre_handler;
 	p->post_handler = handler->post_handler;
 	p->data = record;
+	/* A new life: handlers may run before register_kprobe() has returned. */
+	WRITE_ONCE(record->state, RECORD_IDLE);
 	return 0;
 }
 

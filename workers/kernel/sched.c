@@ -78,7 +78,6 @@ static void __schedule(bool preempt)
 		} else {
 			prev->nvcsw++;
 		}
-		prev->preempted = preempt;
 		cpu->nr_switches++;
 		trace_event(EVENT_SWITCH, next->index, preempt);
 		WRITE_ONCE(cpu->curr, next);
@@ -177,6 +176,17 @@ void cond_resched(void)
 	local_irq_enable();
 }
 
+void yield(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	might_sleep();
+	local_irq_disable();
+	cpu->preempt_work |= PREEMPT_WORK_EXPIRED;
+	__schedule(true);
+	local_irq_enable();
+}
+
 void preempt_slowpath(void)
 {
 	struct cpu *cpu = this_cpu();
@@ -191,6 +201,7 @@ void preempt_slowpath(void)
 void preempt_schedule_irq(const struct pt_regs *regs)
 {
 	struct cpu *cpu = this_cpu();
+	struct task_struct *task = cpu->curr;
 
 	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED))
 		return;
@@ -198,7 +209,9 @@ void preempt_schedule_irq(const struct pt_regs *regs)
 		return;
 	if (regs && machine_ip_is_atomic(regs->ip))
 		return;
+	WRITE_ONCE(task->preempted, regs != NULL);
 	__schedule(true);
+	WRITE_ONCE(task->preempted, 0);
 }
 
 void sched_tick(void)

@@ -19,6 +19,9 @@ bool wake_up_process(struct task_struct *task);
 /* Let others run, if there are any. */
 void cond_resched(void);
 
+/* Let everybody else on this CPU run first. May sleep. */
+void yield(void);
+
 /* Report when sleeping is not allowed here. */
 void might_sleep(void);
 

@@ -31,17 +31,40 @@ static struct {
 	u64 since[MAX_CPUS];  /* when it got its core, ns; under lock */
 } cores __cacheline_aligned;
 
-void core_pin(s32 tid, u32 core)
-{
-	cpu_set_t set;
-	CPU_ZERO(&set); CPU_SET(core, &set);
-	sched_setaffinity(tid, sizeof(set), &set);
-}
+static cpu_set_t allowed;     /* cores of the host; the coordinator writes before boot */
 
 void cores_init(void)
 {
-	cores.free = the_machine->config.cores;
-	cores.spare = cores.free >= 64 ? ~0UL : (1UL << cores.free) - 1;
+	u32 n = the_machine->config.cores;
+
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	cores.spare = n >= 64 ? ~0UL : (1UL << n) - 1;
+}
+
+/* The nth core that the host lets us use. */
+static int host_core(u32 n)
+{
+	for (int core = 0; core < CPU_SETSIZE; core++) {
+		if (CPU_ISSET(core, &allowed) && n-- == 0)
+			return core;
+	}
+	return -1;
+}
+
+/*
+ * A thread that is woken must stand behind the one that wakes it: elsewhere it
+ * would wait for the host's next tick while this core goes to sleep.
+ */
+void core_pin(s32 tid, u32 core)
+{
+	cpu_set_t set;
+	int number = host_core(core);
+
+	if (number < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(number, &set);
+	sched_setaffinity(tid, sizeof(set), &set);
 }
 
 static bool lock_cores(void)
@@ -76,11 +99,11 @@ static void grant(struct cpu *cpu, u32 core)
 	WRITE_ONCE(cpu->core, CORE_HELD);
 }
 
+/* Under the lock: there is a spare core. */
 static void take_spare(struct cpu *cpu)
 {
 	u32 core = __builtin_ctzl(cores.spare);
 
-	cores.free--;
 	cores.spare &= cores.spare - 1;
 	grant(cpu, core);
 }
@@ -107,7 +130,6 @@ static struct cpu *pass_on(u32 core)
 	if (next) {
 		grant(next, core);
 	} else {
-		cores.free++;
 		cores.spare |= 1UL << core;
 	}
 	return next;
@@ -164,7 +186,7 @@ void core_kick(struct cpu *cpu)
 	barrier();
 	atomic_inc(&cpu->event);
 	if (lock_cores()) {
-		if (cpu->core == CORE_NONE && cores.free) {
+		if (cpu->core == CORE_NONE && cores.spare) {
 			take_spare(cpu);
 		} else if (cpu->core != CORE_HELD) {
 			stand_in_line(cpu, true);
@@ -200,7 +222,7 @@ void core_acquire(struct cpu *cpu)
 	WRITE_ONCE(cpu->irq_off, 1);
 	barrier();
 	if (lock_cores()) {
-		if (cpu->core == CORE_NONE && cores.free) {
+		if (cpu->core == CORE_NONE && cores.spare) {
 			take_spare(cpu);
 		} else if (cpu->core == CORE_NONE) {
 			stand_in_line(cpu, false);

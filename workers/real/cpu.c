@@ -27,7 +27,8 @@ __thread struct task_struct *machine_self;
 static void hand_to(struct cpu *cpu, struct task_struct *next)
 {
 	WRITE_ONCE(cpu->owner_tid, next->tid);
-	if (cpu->core == CORE_HELD) core_pin(next->tid, cpu->core_number);
+	if (cpu->core == CORE_HELD)
+		core_pin(next->tid, cpu->core_number);
 	WRITE_ONCE(next->parked_frame, 0);
 	(void)xchg(&next->park, 1);
 	futex_wake(&next->park, 1);
@@ -78,14 +79,16 @@ static void *task_thread(void *argument)
 	stack_t trap_stack = { .ss_sp = (void *)task->trap_stack, .ss_size = TRAP_STACK_SIZE };
 	sigset_t set;
 
-	machine_this_cpu = cpu_at(task->cpu);
-	machine_self = task;
 	sigaltstack(&trap_stack, NULL);
 	task->tid = gettid();
+	WRITE_ONCE(task->has_thread, 1);
+	machine_wake(&task->has_thread);
+	futex_wake(&task->has_thread, 1);
+	/* Only now a thread of the CPU: another one is the CPU until it hands over. */
+	machine_this_cpu = cpu_at(task->cpu);
+	machine_self = task;
 	sigemptyset(&set);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
-	WRITE_ONCE(task->has_thread, 1);
-	futex_wake(&task->has_thread, INT32_MAX);
 	wait_for_cpu(task);
 	if (task->class == TASK_IDLE) {
 		if (machine_is_oversubscribed())

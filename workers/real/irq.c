@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <irqflags.h>
+#include <kernel/text.h>
 #include <kernel/irq.h>
 #include <sys/syscall.h>
 #include <trace.h>
@@ -93,4 +94,10 @@ int install_irq_handler(void)
 
 	sigemptyset(&action.sa_mask);
 	return sigaction(SIG_IRQ, &action, NULL) ? -errno : 0;
+}
+
+/* A task in a slot returns from it within one instruction; freed slots wait for it as for a reader. */
+bool machine_ip_is_atomic(u64 ip)
+{
+	return is_slot_area(ip);
 }

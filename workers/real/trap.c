@@ -109,13 +109,15 @@ static void trap_signal(int signal, siginfo_t *info, void *data)
 static void fault_signal(int signal, siginfo_t *info, void *data)
 {
 	ucontext_t *context = data;
+	const struct slab_object *object;
 	struct pt_regs regs;
 
 	if (!this_cpu() || !machine_self)
 		_exit(113); /* Not a task: the coordinator says that this CPU is lost. */
 	WRITE_ONCE(this_cpu()->irq_off, 1);
 	regs_from_context(&regs, context);
-	report_finding_at(FINDING_CRASH, NULL, &regs,
+	object = slab_suspect(&regs);
+	report_finding_at(FINDING_CRASH, object ? &object->freed : NULL, &regs,
 			  (u64[6]){ signal, (u64)info->si_addr, regs.orig_ax,
 				    context->uc_mcontext.gregs[REG_ERR] });
 }

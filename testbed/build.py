@@ -1,0 +1,258 @@
+"""The one builder: C sources, patches and a user's files in, a core out, from a cache if it can.
+
+A core is the executable that a machine runs: the stock sources, or a patched copy of them, plus a
+user's own C files. Objects and cores are named by a hash of all that went into them, so the cache
+needs no invalidation, and a second build runs no compiler.
+"""
+
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from testbed.cache import Cache, Core, Record
+from testbed.errors import BuildError
+from testbed.patches import copy_with_patches
+from testbed.paths import cache_folder, project_root
+from testbed.sources import Source, SourceTree, digest
+from testbed.toolchain import (
+    COMMON_FLAGS,
+    LINK_FLAGS,
+    NO_VECTORS,
+    NO_VECTORS_GCC,
+    Compiler,
+    find_compiler,
+    find_ninja,
+)
+
+__all__ = ["Core", "Flavour", "Request", "build"]
+
+
+class Flavour(Enum):
+    """Which machine the mechanisms are linked with; the value is its folder in ``workers``."""
+
+    REAL = "real"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build.
+
+    Attributes:
+        flavour: the machine to link with.
+        patches: unified diffs (``-p1``), applied in order to a copy of the sources.
+        extra: a user's C files; they may include what lies beside them and the vocabulary.
+    """
+
+    flavour: Flavour = Flavour.REAL
+    patches: tuple[Path, ...] = ()
+    extra: tuple[Path, ...] = ()
+
+
+STOCK = Request()
+
+# An editor may save a file while it is compiled: then all of it is done again.
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One source with its flags; `key` names the object."""
+
+    source: Source
+    flags: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One build: the sources where they are, what to make of them, and where."""
+
+    tree: SourceTree
+    units: tuple[_Unit, ...]
+    compiler: Compiler
+    cache: Cache
+
+
+def build(request: Request = STOCK, *, root: Path | None = None, cache: Path | None = None) -> Core:
+    """Return the core that `request` describes, built if it is not in the cache.
+
+    Args:
+        request: flavour, patches and extra files.
+        root: the folder of the sources; the project's own by default.
+        cache: the cache folder; `testbed.paths.cache_folder()` by default.
+
+    Raises:
+        PatchError: a patch does not apply.
+        BuildError: no compiler, the compiler's own errors, or a cache that cannot be written.
+    """
+    checkout = (root or project_root()).resolve()
+    kept = Cache(cache or cache_folder())
+    compiler = find_compiler()
+    for _ in range(ATTEMPTS):
+        with _source_tree(request, checkout) as tree:
+            units = _plan(tree, tree.extra_sources(request.extra, checkout), compiler)
+            core = _find_or_make(_Job(tree, units, compiler, kept))
+            if core is not None:
+                return core
+    raise BuildError(f"{checkout}: the sources change while they are built: wait, and build again")
+
+
+def _find_or_make(job: _Job) -> Core | None:
+    """Return the core; None if a source changed meanwhile."""
+    build_id = digest(*LINK_FLAGS, *(unit.key for unit in job.units))
+    try:
+        core = job.cache.core(build_id)
+        if core is None:
+            with job.cache.lock(build_id):
+                core = job.cache.core(build_id) or _make(job, build_id)
+    except OSError as error:
+        raise BuildError(
+            f"cache folder {job.cache.folder}: {error.strerror or error}: "
+            "set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
+    return core
+
+
+@contextmanager
+def _source_tree(request: Request, checkout: Path) -> Iterator[SourceTree]:
+    if not request.patches:
+        yield SourceTree(checkout, request.flavour.value)
+        return
+    with tempfile.TemporaryDirectory(prefix="testbed-patched-") as folder:
+        copy = Path(folder).resolve()
+        copy_with_patches(checkout, request.patches, copy)
+        yield SourceTree(copy, request.flavour.value)
+
+
+def _plan(tree: SourceTree, extra: Sequence[Source], compiler: Compiler) -> tuple[_Unit, ...]:
+    units = []
+    for source in [*tree.core_sources(), *extra]:
+        flags = _flags(source, tree.machine)
+        key = digest(compiler.identity, *flags, tree.content_key(source))
+        units.append(_Unit(source, flags, key))
+    return tuple(units)
+
+
+def _flags(source: Source, machine: str) -> tuple[str, ...]:
+    """Return the flags for where `source` is: only the machine itself may use all of libc."""
+    folder = os.path.dirname(source.name)
+    if folder == f"workers/{machine}":
+        return COMMON_FLAGS
+    if folder == "shm_layout":
+        return (*COMMON_FLAGS, "-fno-eliminate-unused-debug-types")
+    return (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC)
+
+
+def _make(job: _Job, build_id: str) -> Core | None:
+    """Compile what is missing, link, and put the core into the cache; its lock is held.
+
+    None: a source was changed after its key was made, so nothing of this is to be kept.
+    """
+    missing = [unit for unit in job.units if not job.cache.object(unit.key).exists()]
+    with job.cache.workplace() as work:
+        _write_ninja_file(job, missing, work)
+        done = subprocess.run(
+            [find_ninja(), "--quiet", "-k", "0", "-C", job.tree.root, "-f", work / "build.ninja"],
+            check=False,
+            env=os.environ | {"PWD": str(job.tree.root), "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+        )
+        if job.tree.changed():
+            return None
+        # Whatever did compile is kept, even if another file did not.
+        made = [unit for unit in missing if _object(work, unit).exists()]
+        for unit in made:
+            _check_includes(job, unit, work)
+            job.cache.keep(unit.key, _object(work, unit), _text(work / f"{unit.key}.log"))
+        if done.returncode != 0:
+            failed = [unit for unit in missing if unit not in made]
+            raise _failure(failed, work, done.stdout + done.stderr)
+        warnings = "".join(job.cache.warnings(unit.key) for unit in job.units)
+        names = tuple(unit.source.name for unit in job.units)
+        record = Record(job.compiler.version(), names, warnings)
+        texts = job.tree.texts([unit.source for unit in job.units])
+        core = job.cache.publish(work / "result", build_id, record, texts)
+    job.cache.prune()
+    return core
+
+
+def _write_ninja_file(job: _Job, missing: Sequence[_Unit], work: Path) -> None:
+    lines = [f"builddir = {_ninja_path(work)}", "rule run", "  command = $cmd"]
+    dropped = NO_VECTORS_GCC if job.compiler.is_clang() else ()
+    for unit in missing:
+        command = _compile_command(job, unit, work, dropped)
+        lines += _statement(_object(work, unit), [unit.source.path], command, work, unit.key)
+    objects = [
+        _object(work, unit) if unit in missing else job.cache.object(unit.key) for unit in job.units
+    ]
+    link = [str(job.compiler.path), *LINK_FLAGS, *map(str, objects)]
+    (work / "result").mkdir()
+    lines += _statement(work / "result" / "core", objects, link, work, "link")
+    (work / "build.ninja").write_text("\n".join(lines) + "\n")
+
+
+def _object(work: Path, unit: _Unit) -> Path:
+    return work / f"{unit.key}.o"
+
+
+def _compile_command(job: _Job, unit: _Unit, work: Path, dropped: Sequence[str]) -> list[str]:
+    root, path = job.tree.root, unit.source.path
+    return [
+        str(job.compiler.path),
+        *(flag for flag in unit.flags if flag not in dropped),
+        # Debug information names files relative to the project, wherever the copy lies.
+        f"-ffile-prefix-map={root}=.",
+        *(f"-I{folder}" for folder in job.tree.include_folders()),
+        "-MMD",
+        "-MF",
+        str(work / f"{unit.key}.d"),
+        "-c",
+        str(path.relative_to(root) if path.is_relative_to(root) else path),
+    ]
+
+
+def _statement(
+    target: Path, inputs: Sequence[Path], command: Sequence[str], work: Path, key: str
+) -> list[str]:
+    """Return a build statement: run `command`, keep its messages, move what it made in place."""
+    made, log = str(work / f"{key}.out"), str(work / f"{key}.log")
+    shell = f"{shlex.join([*command, '-o', made])} 2> {shlex.quote(log)}"
+    shell += f" && {shlex.join(['mv', '-f', made, str(target)])}"
+    needs = " ".join(map(_ninja_path, inputs))
+    return [f"build {_ninja_path(target)}: run {needs}", f"  cmd = {shell.replace('$', '$$')}"]
+
+
+def _ninja_path(path: Path) -> str:
+    return str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
+
+
+def _failure(failed: Sequence[_Unit], work: Path, said: str) -> BuildError:
+    """Return the error that shows what the compiler wrote of the files that do not compile."""
+    if not failed:
+        return BuildError("the core does not link", _text(work / "link.log") or said)
+    output = "".join(_text(work / f"{unit.key}.log") for unit in failed)
+    names = ", ".join(unit.source.name for unit in failed)
+    return BuildError(f"{names}: does not compile", output or said)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _check_includes(job: _Job, unit: _Unit, work: Path) -> None:
+    """Make sure that the compiler read nothing that the key does not cover."""
+    known = set(job.tree.closure(unit.source.path))
+    rule = (work / f"{unit.key}.d").read_text().replace("\\\n", " ")
+    for name in shlex.split(rule.split(": ", 1)[1]):
+        if os.path.normpath(job.tree.root / name) not in known:
+            raise BuildError(
+                f"{unit.source.name}: includes {name} in a way that the builder cannot see: "
+                "write the file's name in the #include line itself"
+            )

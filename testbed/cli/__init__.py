@@ -1,0 +1,60 @@
+"""The command line: ``testbed``.
+
+Exit status: 0 held, 1 violated, 2 usage or a machine that is not able, 3 unknown, 130 interrupted
+before anything ran. Starting it imports click and nothing else of size; every command brings its
+own imports when it is called.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from testbed import __version__
+from testbed.cli.group import LazyGroup
+from testbed.errors import TestbedError
+
+INTERRUPTED = 130
+UNABLE = 2
+
+COMMANDS = {
+    "stress": ("testbed.cli.stress:stress", "Run a harness on the real machine for a while."),
+    "zoo": ("testbed.cli.zoo:zoo", "Put historical bugs back and see whether they are found."),
+    "bench": ("testbed.cli.bench:bench", "Measure what things cost here, as ratios."),
+    "report": ("testbed.cli.report:report", "List, show and open the reports of earlier runs."),
+    "replay": ("testbed.cli.replay:replay", "Run a report's command again and compare."),
+    "doctor": ("testbed.cli.doctor:doctor", "Check what this machine can do, and what it costs."),
+}
+
+
+@click.group(cls=LazyGroup, commands_at=COMMANDS)
+@click.version_option(__version__, prog_name="testbed", message="%(prog)s %(version)s")
+def testbed() -> None:
+    """Find races in live code patching and probe lifetimes.
+
+    Exit status: 0 held, 1 violated, 2 usage or a machine that is not able, 3 unknown.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; errors are one sentence on stderr, never a traceback."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    try:
+        status = testbed.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="testbed",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except TestbedError as error:
+        click.echo(error, err=True)
+        return UNABLE
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,62 @@
+"""Options that several commands share, and how their values read."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def duration(value: str | float) -> float:
+    """Return the seconds of a time such as ``5m``, ``30s``, ``2m30s``; a bare number is seconds.
+
+    Raises:
+        click.BadParameter: it is no time, or not more than 0.
+    """
+    seconds = value if isinstance(value, int | float) else seconds_of(value)
+    if seconds is None or seconds <= 0:
+        raise click.BadParameter(
+            f"{value}: a duration is more than 0, for example 30s, 5m or 2m30s"
+        )
+    return float(seconds)
+
+
+def seconds_of(text: str) -> float | None:
+    """Return the seconds that `text` means, None if it is no duration."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not text or PART.sub("", text):
+        return None
+    return sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))
+
+
+def duration_text(seconds: float) -> str:
+    """Return seconds as ``2m30s``; what this gives, `seconds_of` takes."""
+    whole = int(seconds)
+    if seconds != whole:
+        return f"{seconds:g}s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else ""]
+    return "".join(parts) + (f"{left}s" if left or not whole >= 60 else "")
+
+
+def runs_option(function: Function) -> Function:
+    """Add ``--runs``."""
+    return click.option(
+        "--runs", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+        help="Folder of all runs.  [default: $TESTBED_RUNS or testbed-runs]",
+    )(function)
+
+
+def json_option(function: Function) -> Function:
+    """Add ``--json``."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Write JSON, and nothing else, to stdout."
+    )(function)

@@ -1,0 +1,235 @@
+"""``testbed stress``: each harness is a subcommand with its own options, made when it is named."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import structs
+
+from testbed import __version__
+from testbed.cli.options import duration, duration_text, json_option, runs_option
+from testbed.findings import Summary
+from testbed.runs import RunFolder
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+    from testbed.harness import Harness, Option
+    from testbed.stress import RunOptions
+
+DEFAULT_CPUS = 4
+DEFAULT_DURATION_S = 60.0
+TYPES: dict[type, Any] = {
+    int: click.INT, float: click.FLOAT, bool: click.BOOL, str: click.STRING,
+}
+
+# The options of every harness; what is not among them is the harness's own.
+COMMON: tuple[click.Option, ...] = (
+    click.Option(["--cpus"], type=click.IntRange(1, 64), default=DEFAULT_CPUS, show_default=True,
+                 help="CPUs of the machine."),
+    click.Option(["--seed"], type=click.IntRange(0, 2**64 - 1),
+                 help="Seed of every random choice.  [default: a new one]"),
+    click.Option(["--duration"], type=duration, default=DEFAULT_DURATION_S,
+                 help="How long, for example 30s, 5m, 2m30s.  [default: 1m]"),
+    click.Option(["--poke"], type=click.Choice(["int3", "stop_machine"]), default="int3",
+                 show_default=True, help="How text is changed."),
+    click.Option(["--tick-us"], type=click.IntRange(0, 1_000_000), default=1000, show_default=True,
+                 help="Timer period in us; 0 = tasks are never preempted."),
+    click.Option(["--hang-ms"], type=click.IntRange(0), default=10_000, show_default=True,
+                 help="A wait longer than this is a finding; 0 = never."),
+    click.Option(["-j", "--cores"], type=click.IntRange(1),
+                 help="Cores to use at once.  [default: all that this process may use]"),
+    click.Option(["--pin/--no-pin"], default=False, show_default=True,
+                 help="Keep each CPU on a core of its own, if there are enough."),
+    click.Option(["--patch", "patches"], multiple=True, metavar="FILE",
+                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                 help="Apply a patch to the C sources first; may be repeated."),
+    click.Option(["--keep-going"], is_flag=True, default=False,
+                 help="Go on after a finding, until the duration is over."),
+)
+
+
+class StressGroup(click.Group):
+    """Its subcommands are the harnesses, by name or by the path of a file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the project's own harnesses."""
+        from testbed.harness import harnesses
+
+        return [harness.name for harness in harnesses()]
+
+    def get_command(
+        self, ctx: click.Context, cmd_name: str  # noqa: ARG002
+    ) -> click.Command | None:
+        """Load a harness and make a command of it; TestbedError tells what is wrong."""
+        from testbed.harness import load
+
+        return harness_command(load(cmd_name), cmd_name)
+
+
+@click.group(cls=StressGroup, invoke_without_command=True, subcommand_metavar="NAME|FILE [OPTIONS]")
+@click.option("--list", "list_them", is_flag=True, help="List the harnesses, a line each.")
+@click.pass_context
+def stress(ctx: click.Context, list_them: bool) -> None:
+    """Run a harness on the real machine for a while.
+
+    NAME is one of the harnesses below, FILE is the path of your own. Each has options of its own:
+    see testbed stress NAME --help.
+    """
+    if ctx.invoked_subcommand is None:
+        if not list_them:
+            click.echo(ctx.get_help())
+            return
+        from testbed.harness import harnesses
+
+        rows = [(harness.name, harness.title) for harness in harnesses()]
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, title in rows:
+            click.echo(f"{name:<{width}}  {title}")
+
+
+def harness_command(harness: "Harness", named: str) -> click.Command:
+    """Return the command that runs `harness`; `named` is how the user called it."""
+
+    def callback(**values: Any) -> int:
+        runs, as_json = values.pop("runs"), values.pop("as_json")
+        return run_stress(harness, named, values, runs, as_json)[1]
+
+    own = [_own_option(option) for option in harness.options]
+    command = click.Command(
+        named, params=[*own, *COMMON], callback=callback, help=harness.title,
+        options_metavar="[OPTIONS]",
+    )
+    return json_option(runs_option(command))
+
+
+def _own_option(option: "Option") -> click.Option:
+    kind = TYPES.get(option.type, click.STRING)
+    least, most = option.minimum, option.maximum
+    if option.type is int and (least, most) != (None, None):
+        kind = click.IntRange(
+            None if least is None else int(least), None if most is None else int(most)
+        )
+    elif option.type is float and (least, most) != (None, None):
+        kind = click.FloatRange(least, most)
+    name = option.name.replace("_", "-")
+    declared = f"--{name}/--no-{name}" if option.type is bool else f"--{name}"
+    return click.Option(
+        [declared, option.name], type=None if option.type is bool else kind,
+        default=option.default, show_default=option.default is not None, help=option.help,
+    )
+
+
+def run_stress(
+    harness: "Harness", named: str, values: dict[str, Any], runs: Path | None, as_json: bool
+) -> tuple[Summary, int]:
+    """Run a harness as the command line asks, say how it went, and write its report.
+
+    Args:
+        harness: what to run.
+        named: how the user called it: a name or a path.
+        values: the options of the harness and `COMMON`, by name.
+        runs: the folder of all runs, None for the usual one.
+        as_json: only JSON goes to stdout.
+
+    Returns:
+        How the run ended, and the exit status that says so.
+    """
+    from testbed.cli.output import announce, progress_display
+    from testbed.stress import run
+
+    if values["seed"] is None:
+        values["seed"] = int.from_bytes(os.urandom(4), "little")
+    options = run_options(harness, values)
+    click.echo(first_line(harness.name, values), err=as_json)
+    folder = RunFolder.create(harness.name, runs)
+    command = command_of(harness, named, values)
+    folder.event("start", command=list(command))
+    with logging_to(folder) as logger, progress_display(as_json) as display:
+        logger.info(first_line(harness.name, values))
+        summary = run(harness, options, display, folder)
+    summary = folder.finish(with_command(summary, command))
+    folder.event("end", verdict=str(summary.verdict), reason=summary.reason)
+    return summary, announce(summary, folder, as_json)
+
+
+def run_options(harness: "Harness", values: dict[str, Any]) -> "RunOptions":
+    """Return the options of a run from those of the command line."""
+    from testbed.stress import RunOptions
+
+    return RunOptions(
+        cpus=values["cpus"],
+        seed=values["seed"],
+        duration_s=values["duration"],
+        poke=values["poke"],
+        hang_ms=values["hang_ms"],
+        tick_us=values["tick_us"],
+        cores=values["cores"] or len(os.sched_getaffinity(0)),
+        pin=values["pin"],
+        patches=tuple(values["patches"]),
+        extra={option.name: values[option.name] for option in harness.options},
+        stop_on_first=not values["keep_going"],
+    )
+
+
+def first_line(name: str, values: dict[str, Any]) -> str:
+    """Return version, seed and all options as one line: what to know to run it again."""
+    shown = {"seed": values["seed"]} | {
+        option: value for option, value in values.items()
+        if option != "seed" and value not in (None, (), False)
+    }
+    parts = [f"testbed {__version__}", f"stress {name}"]
+    for option, value in shown.items():
+        text = duration_text(value) if option == "duration" else str(value)
+        if option == "patches":
+            text = " ".join(path.name for path in value)
+        parts.append(option if value is True else f"{option} {text}")
+    return "  ".join(parts)
+
+
+def command_of(harness: "Harness", named: str, values: dict[str, Any]) -> tuple[str, ...]:
+    """Return the argv that runs this again; only a default that is not random is left out."""
+    command = ["testbed", "stress", named]
+    own = {option.name: (f"--{option.name.replace('_', '-')}", option.default)
+           for option in harness.options}
+    common = {option.name: (option.opts[-1], option.default) for option in COMMON if option.name}
+    for name, (flag, default) in (common | own).items():
+        value = values[name]
+        if name == "duration":
+            command += [flag, duration_text(value)]
+        elif name == "patches":
+            for path in value:
+                command += [flag, str(path)]
+        elif isinstance(value, bool):
+            if value != bool(default):
+                command.append(flag if value else flag.replace("--", "--no-", 1))
+        elif name in ("seed", "cpus") or (value is not None and value != default):
+            command += [flag, str(value)]
+    return tuple(command)
+
+
+def with_command(summary: Summary, command: tuple[str, ...]) -> Summary:
+    """Return `summary` with `command` as the way to run it, and its findings, again."""
+    findings = tuple(structs.replace(finding, command=command) for finding in summary.findings)
+    return structs.replace(summary, command=command, findings=findings)
+
+
+@contextmanager
+def logging_to(folder: RunFolder) -> Iterator["Logger"]:
+    """Send the log to the run's folder, and warnings to stderr as well, for as long as it lasts."""
+    from loguru import logger
+
+    logger.remove()
+    handlers = [
+        logger.add(folder.log, level="DEBUG", format="{time:HH:mm:ss.SSS} {level} {message}"),
+        logger.add(sys.stderr, level="WARNING", format="{message}"),
+    ]
+    try:
+        yield logger
+    finally:
+        for handler in handlers:
+            logger.remove(handler)

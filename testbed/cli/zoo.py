@@ -1,0 +1,74 @@
+"""``testbed zoo``: historical bugs are put back one by one; which of them are found?"""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from testbed.cli.options import duration as time_span
+from testbed.cli.options import json_option
+
+if TYPE_CHECKING:
+    from testbed.zoo import ZooResult
+
+DEFAULT_BUDGET_S = 20.0
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[BUG]...")
+@click.option("--real", "mode", flag_value="real", default="real",
+              help="Look for them on the real machine (the default).")
+@click.option("--cpus", type=click.IntRange(1, 64), help="CPUs of each machine.  [default: as each "
+              "bug asks for]")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1),
+              help="Seed of every random choice.  [default: a new one]")
+@click.option("--duration", type=time_span, default=DEFAULT_BUDGET_S,
+              help="How long to look for each bug at most.  [default: 20s]")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True,
+              help="Bugs to look for at the same time.")
+@json_option
+def zoo(
+    names: tuple[str, ...], mode: str, cpus: int | None, seed: int | None, duration: float,
+    jobs: int, as_json: bool,
+) -> int:
+    """Put historical bugs back, one at a time, and see whether they are found.
+
+    BUG is the name of a patch in stress/zoo; without one, all of them. Exit status: 0 when every
+    bug whose expected verdict is "found" was found, 3 when one was not found in the time given.
+    """
+    from testbed.zoo import run
+
+    chosen = int.from_bytes(os.urandom(4), "little") if seed is None else seed
+    click.echo(f"seed {chosen}", err=as_json)
+    results = run(names, mode=mode, jobs=jobs, budget_s=duration, seed=chosen, cpus=cpus)
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(results), indent=1))
+    else:
+        print_results(results)
+    return 0 if all(result.found or not result.expected for result in results) else 3
+
+
+def print_results(results: "list[ZooResult]") -> None:
+    """Print one row per bug, and then the commands that show the found ones again."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("bug", "found", "kind", "here", "other", "hits", "seconds"):
+        right = heading in ("hits", "seconds")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for result in results:
+        table.add_row(
+            result.name, "yes" if result.found else "no", result.kind, result.here, result.other,
+            f"{result.hits:,}", f"{result.seconds:.1f}",
+        )
+    # A pipe has no width to fit into: nothing is cut there.
+    console = Console(width=None if os.isatty(1) else 200, highlight=False)
+    console.print(table)
+    for result in results:
+        told = " ".join(result.command) if result.found else "not found in the time given"
+        click.echo(f"{result.name}: {result.title}: {told}")
+    found = sum(result.found for result in results)
+    click.echo(f"{found} of {len(results)} found")

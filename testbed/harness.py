@@ -1,0 +1,191 @@
+"""What a stress harness is: a Python file with a docstring, options, C sources and three functions.
+
+A harness file defines::
+
+    OPTIONS = (Option("callers", 4, "Tasks that call.", minimum=1),)
+    SOURCES = ("my_tasks.c",)          # beside the file
+    LIBRARY = "libz.so.1"              # text to load, or None
+
+    def setup(run): ...                # fill tables, start tasks
+    def counters(run): ...             # what proves that something was tested
+    def check(run): ...                # claims about the end, as raised `Violation`s
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import TestbedError
+from testbed.kinds import Kind
+from testbed.paths import project_root
+
+if TYPE_CHECKING:
+    from testbed.machine import Machine
+    from testbed.text.image import Image
+
+Counters = dict[str, "int | float"]
+
+
+class HarnessError(TestbedError):
+    """There is no such harness, or its file cannot be used."""
+
+
+class Violation(Exception):
+    """A claim about the end of a run is false.
+
+    Args:
+        kind: the bug class.
+        sentence: what was found, with its values.
+        values: named as testbed.kinds says for the kind.
+    """
+
+    def __init__(self, kind: Kind, sentence: str, **values: int) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+        self.sentence = sentence
+        self.values = values
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of one harness.
+
+    Attributes:
+        name: as in Python; the command line has dashes for underscores.
+        default: also gives the type.
+        help: one sentence, with the unit.
+        minimum, maximum: inclusive, None = no bound.
+    """
+
+    name: str
+    default: int | float | bool | str | None
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def type(self) -> type:
+        """The type of its values."""
+        return str if self.default is None else type(self.default)
+
+
+@dataclass(frozen=True)
+class Harness:
+    """A loaded harness file."""
+
+    name: str
+    path: Path
+    title: str
+    claim: str
+    options: tuple[Option, ...]
+    sources: tuple[Path, ...]
+    library: str | None
+    config: Mapping[str, Any]
+    setup: Callable[[Run], None]
+    counters: Callable[[Run], Counters]
+    check: Callable[[Run], None]
+    choose_library: Callable[[Mapping[str, Any]], str | None]
+
+
+@dataclass
+class Run:
+    """A run under way, as a harness sees it.
+
+    Attributes:
+        machine: booted.
+        image: its text.
+        options: values of the harness's own options, by name.
+        cpus: CPUs of the machine.
+        random: the seeded source of every choice made in Python.
+        state: the harness's own.
+    """
+
+    machine: Machine
+    image: Image
+    options: Mapping[str, Any]
+    cpus: int
+    random: Random
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+def stress_folder() -> Path:
+    """Return the folder of the project's own harnesses."""
+    return project_root() / "stress"
+
+
+def harnesses() -> list[Harness]:
+    """Return the project's own harnesses, by name."""
+    return [load(path.stem) for path in sorted(stress_folder().glob("*.py"))]
+
+
+def load(name_or_path: str) -> Harness:
+    """Load a harness by name, or by the path of its file.
+
+    Raises:
+        HarnessError: there is none, or its file lacks something.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".py":
+        path = stress_folder() / f"{name_or_path}.py"
+        if not path.is_file():
+            raise HarnessError(_unknown(name_or_path))
+    elif not path.is_file():
+        raise HarnessError(f"{path}: no such file; a harness is a name or a Python file")
+    return _harness_of(path.resolve(), _module_of(path.resolve()))
+
+
+def _unknown(name: str) -> str:
+    names = sorted(path.stem for path in stress_folder().glob("*.py"))
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    return f"{name}: no such harness; {hint}"
+
+
+def _module_of(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"testbed_harness_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise HarnessError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except TestbedError:
+        raise
+    except Exception as error:
+        raise HarnessError(f"{path}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _harness_of(path: Path, module: ModuleType) -> Harness:
+    missing = [name for name in ("setup", "counters") if not callable(getattr(module, name, None))]
+    if missing or not module.__doc__:
+        what = " and ".join(f"{name}(run)" for name in missing) or "a docstring that states a claim"
+        raise HarnessError(f"{path}: a harness needs {what}")
+    sources = tuple(path.parent / name for name in getattr(module, "SOURCES", ()))
+    for source in sources:
+        if not source.is_file():
+            raise HarnessError(f"{path}: SOURCES names {source.name}, which is not beside it")
+    lines = module.__doc__.strip().splitlines()
+    library = getattr(module, "LIBRARY", None)
+    return Harness(
+        name=path.stem,
+        path=path,
+        title=lines[0],
+        claim=getattr(module, "CLAIM", lines[0]),
+        options=tuple(getattr(module, "OPTIONS", ())),
+        sources=sources,
+        library=library,
+        config=dict(getattr(module, "CONFIG", {})),
+        setup=module.setup,
+        counters=module.counters,
+        check=getattr(module, "check", lambda _run: None),
+        choose_library=getattr(module, "choose_library", lambda _options: library),
+    )

@@ -1,0 +1,208 @@
+"""The kinds of findings, and the words that each of them is told with.
+
+One row per member of ``enum finding_kind`` (shm_layout/finding.h). Nothing here knows a harness: a
+title or a sentence is made of the kind, the two places and the values.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What went wrong; the order is that of ``enum finding_kind``, whose 0 means none."""
+
+    CLAIM = "claim"
+    USE_AFTER_FREE = "use-after-free"
+    DOUBLE_FREE = "double-free"
+    OVERRUN = "overrun"
+    LEAK = "leak"
+    BAD_FREE = "bad-free"
+    CRASH = "crash"
+    UNKNOWN_TRAP = "unknown-trap"
+    TEXT_CORRUPT = "text-corrupt"
+    TEXT_NOT_PRISTINE = "text-not-pristine"
+    HANDLER_AFTER_UNREGISTER = "handler-after-unregister"
+    LOST_HIT = "lost-hit"
+    EXTRA_HIT = "extra-hit"
+    LOST_MISS = "lost-miss"
+    WRONG_RESULT = "wrong-result"
+    BAD_STATE = "bad-state"
+    BAD_CONTEXT = "bad-context"
+    HANG = "hang"
+    DEADLOCK = "deadlock"
+    STALL = "stall"
+    NO_PROGRESS = "no-progress"
+    CPU_LOST = "cpu-lost"
+
+
+@dataclass(frozen=True)
+class Words:
+    """How one kind is told.
+
+    Attributes:
+        values: names of ``finding.value[]``, in order.
+        here: the role of the side that met it, as in "used by".
+        other: the role of the other side, as in "freed by".
+        title: what follows "kind: " when both places are known; ``{here}`` and ``{other}``.
+        alone: the same when only the place of this side is known.
+        sentence: what happened; fields are ``{cpu}``, ``{other_cpu}``, ``{task}``, ``{here}``,
+            ``{other}`` and every name of `values`.
+    """
+
+    values: tuple[str, ...]
+    here: str
+    other: str
+    title: str
+    alone: str
+    sentence: str
+
+
+_CLAIM = Words(
+    ("value_1", "value_2", "value_3", "value_4", "value_5", "value_6"),
+    "claimed by", "other side",
+    "{here} found its claim false, other side {other}", "{here} found its claim false",
+    "a claim checked on {cpu} in {here} is false",
+)
+
+_MEMORY = {
+    Kind.USE_AFTER_FREE: Words(
+        ("object", "size"), "used by", "freed by",
+        "{here} after free by {other}", "{here} used freed memory",
+        "{cpu} used {size} bytes at {object} after {other_cpu} had freed them",
+    ),
+    Kind.DOUBLE_FREE: Words(
+        ("object", "size"), "freed again by", "freed by",
+        "{here} after free by {other}", "{here} freed memory a second time",
+        "{cpu} freed {size} bytes at {object} that {other_cpu} had already freed",
+    ),
+    Kind.OVERRUN: Words(
+        ("object", "size", "first_bad_byte", "value"), "found by", "allocated by",
+        "memory of {other} written outside of it, found by {here}",
+        "memory written outside of an object, found by {here}",
+        "byte {first_bad_byte} of {size} bytes at {object} was overwritten with {value}",
+    ),
+    Kind.LEAK: Words(
+        ("object", "size"), "found by", "allocated by",
+        "memory of {other} never freed", "memory never freed, found by {here}",
+        "{size} bytes at {object}, allocated on {other_cpu}, were never freed",
+    ),
+    Kind.BAD_FREE: Words(
+        ("pointer",), "freed by", "other side",
+        "{here} freed what was never allocated, other side {other}",
+        "{here} freed what was never allocated",
+        "{cpu} freed {pointer}, which no allocation ever returned",
+    ),
+}
+
+_TEXT = {
+    Kind.CRASH: Words(
+        ("signal", "fault_address", "trap", "error_code"), "crashed in", "other side",
+        "{signal} in {here}, other side {other}", "{signal} in {here}",
+        "{cpu} took {signal} in {here}, fault address {fault_address}",
+    ),
+    Kind.UNKNOWN_TRAP: Words(
+        ("text_address", "byte_found"), "trapped at", "last written by",
+        "trap of nobody at {here}, last written by {other}", "trap of nobody at {here}",
+        "{cpu} trapped at {here} where nobody owns a breakpoint; the byte there is {byte_found}",
+    ),
+    Kind.TEXT_CORRUPT: Words(
+        ("text_address", "expected", "found"), "found by", "last written by",
+        "wrong text found by {here}, last written by {other}", "wrong text found by {here}",
+        "the text at {text_address} is {found}, expected {expected}",
+    ),
+    Kind.TEXT_NOT_PRISTINE: Words(
+        ("text_address", "pristine", "found"), "found by", "last written by",
+        "text left changed by {other}, found by {here}", "text left changed, found by {here}",
+        "no probe is left, but the text at {text_address} is {found}, pristine {pristine}",
+    ),
+}
+
+_PROBES = {
+    Kind.HANDLER_AFTER_UNREGISTER: Words(
+        ("probe", "text_address"), "run by", "unregistered by",
+        "{here} ran after {other}", "{here} ran after its probe was unregistered",
+        "{cpu} ran a handler of the probe at {text_address} after its unregistration on "
+        "{other_cpu} had returned",
+    ),
+    Kind.LOST_HIT: Words(
+        ("probe", "expected", "made", "text_address"), "counted by", "other side",
+        "hits missing, counted by {here}, other side {other}", "hits missing, counted by {here}",
+        "the probe at {text_address} ran its handler {made} times, expected {expected}",
+    ),
+    Kind.EXTRA_HIT: Words(
+        ("probe", "expected", "made", "text_address"), "counted by", "other side",
+        "too many hits, counted by {here}, other side {other}", "too many hits, counted by {here}",
+        "the probe at {text_address} ran its handler {made} times, expected {expected}",
+    ),
+    Kind.LOST_MISS: Words(
+        ("probe", "at_least", "at_most", "counted"), "counted by", "other side",
+        "missed hits not counted right, by {here}, other side {other}",
+        "missed hits not counted right, by {here}",
+        "the probe counted {counted} missed hits, expected {at_least} to {at_most}",
+    ),
+    Kind.WRONG_RESULT: Words(
+        ("function", "argument", "expected", "returned"), "called by", "other side",
+        "{function} called by {here}, other side {other}", "{function} called by {here}",
+        "{function} called with {argument} on {cpu} returned {returned}, expected {expected}",
+    ),
+    Kind.BAD_STATE: Words(
+        ("object", "found", "expected"), "found by", "other side",
+        "{here} found a wrong state, other side {other}", "{here} found a wrong state",
+        "{here} on {cpu} found state {found} in {object}, expected {expected}",
+    ),
+    Kind.BAD_CONTEXT: Words(
+        ("called", "preempt_count", "irqs_off", "in_irq"), "called by", "other side",
+        "{here} in a context where it must not be called, other side {other}",
+        "{here} in a context where it must not be called",
+        "{here} on {cpu} needs another context: preempt count {preempt_count}, "
+        "interrupts off {irqs_off}, in interrupt {in_irq}",
+    ),
+}
+
+_WAITING = {
+    Kind.HANG: Words(
+        ("task", "wait_kind", "object", "milliseconds"), "waits in", "held by",
+        "{here} waits for {other}", "{here} waits for {wait_kind}",
+        "{task} on {cpu} has waited {milliseconds} ms for {wait_kind} {object}",
+    ),
+    Kind.DEADLOCK: Words(
+        ("task", "wait_kind", "object", "tasks_in_cycle"), "waits in", "waits in",
+        "{here} and {other} wait for each other", "{here} waits for {wait_kind} in a circle",
+        "{tasks_in_cycle} tasks wait for each other: {task} on {cpu} for {wait_kind} {object}",
+    ),
+    Kind.STALL: Words(
+        ("grace_period", "cpu", "milliseconds"), "waits in", "held back by",
+        "{here} held back by {other}", "{here} waits for a grace period",
+        "grace period {grace_period} has waited {milliseconds} ms for {stalled_cpu}",
+    ),
+    Kind.NO_PROGRESS: Words(
+        ("cpu", "milliseconds", "task"), "stands in", "other side",
+        "{here} gets nowhere, other side {other}", "{here} gets nowhere",
+        "{task} on {stalled_cpu} has made no progress for {milliseconds} ms",
+    ),
+    Kind.CPU_LOST: Words(
+        ("cpu", "pid", "wait_status"), "last seen in", "other side",
+        "a worker ended in {here}, other side {other}", "a worker ended",
+        "the worker of {stalled_cpu} (pid {pid}) {wait_status}",
+    ),
+}
+
+WORDS: dict[Kind, Words] = {Kind.CLAIM: _CLAIM} | _MEMORY | _TEXT | _PROBES | _WAITING
+
+# Values that are addresses, or bytes seen as a number: shown in hexadecimal.
+HEXADECIMAL = frozenset({
+    "object", "pointer", "probe", "text_address", "fault_address", "function", "argument",
+    "byte_found", "value", "called", "error_code",
+})
+
+
+def kind_of(number: int) -> Kind:
+    """Return the kind of ``finding.kind``.
+
+    Raises:
+        ValueError: the number is no kind: 0, or from a newer core.
+    """
+    kinds = list(Kind)
+    if not 1 <= number <= len(kinds):
+        raise ValueError(f"finding kind {number}: this testbed knows 1 to {len(kinds)}")
+    return kinds[number - 1]

@@ -1,0 +1,66 @@
+"""A copy of the project's C sources with patches applied: how a bug of the zoo is put back."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from testbed.errors import PatchError
+
+SOURCE_FOLDERS = ("shm_layout", "workers", "stress")
+
+
+def copy_with_patches(root: Path, patches: Sequence[Path], target: Path) -> None:
+    """Copy the source folders of `root` into the empty folder `target` and patch them there.
+
+    Args:
+        root: the project's folder.
+        patches: unified diffs with one leading path component (``a/workers/...``), in order.
+        target: an existing folder of the caller's.
+
+    Raises:
+        PatchError: a patch cannot be read or does not apply, or no tool can apply it.
+    """
+    skip = shutil.ignore_patterns("__pycache__", "*.pyc")
+    for folder in SOURCE_FOLDERS:
+        if (root / folder).is_dir():
+            shutil.copytree(root / folder, target / folder, ignore=skip)
+    for patch in patches:
+        _apply(patch.resolve(), target)
+
+
+def _apply(patch: Path, target: Path) -> None:
+    if not patch.is_file():
+        raise PatchError(f"{patch}: no such patch")
+    # A repository around the target, or a user's settings, must not change what git does.
+    environment = os.environ | {
+        "GIT_CEILING_DIRECTORIES": str(target.parent),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "LC_ALL": "C",
+    }
+    environment.pop("GIT_DIR", None)
+    environment.pop("GIT_WORK_TREE", None)
+    done = subprocess.run(
+        [*_tool(), str(patch)],
+        check=False,
+        cwd=target,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise PatchError(f"{patch}: does not apply to the sources", done.stdout + done.stderr)
+
+
+def _tool() -> list[str]:
+    git = shutil.which("git")
+    if git:
+        return [git, "apply", "-p1", "--whitespace=nowarn"]
+    patch = shutil.which("patch")
+    if patch:
+        return [patch, "-p1", "--batch", "--forward", "--fuzz=0", "--input"]
+    raise PatchError(
+        "no patch tool found (looked for git, patch): install one, for example: apt install patch"
+    )

@@ -1,0 +1,32 @@
+"""Where the project's own files are: beside the package in a checkout, inside it in a wheel."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from testbed.errors import BuildError
+
+
+@cache
+def project_root() -> Path:
+    """Return the folder that holds ``shm_layout``, ``workers``, ``stress`` and ``reports``.
+
+    Raises:
+        BuildError: neither a checkout nor a complete installation surrounds this package.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_project", package.parent):
+        if (folder / "shm_layout" / "machine.h").is_file():
+            return folder
+    raise BuildError(
+        f"{package}: the C sources are not beside this package: "
+        "install it again, for example: pip install --force-reinstall probe-testbed"
+    )
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can always be made again; it need not exist yet."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    home = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    return home / "testbed"

@@ -1,0 +1,149 @@
+"""Which C files make a core, what each of them includes, and so when it must be built again."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+from testbed.errors import BuildError
+
+INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>)', re.MULTILINE)
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return a hash of `parts` as 32 hexadecimal digits; their lengths count."""
+    state = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to compile.
+
+    Attributes:
+        path: where it is now.
+        name: how it is called in messages and debug information: relative to the project, or
+            absolute when it lies elsewhere.
+    """
+
+    path: Path
+    name: str
+
+
+@dataclass
+class SourceTree:
+    """The project's sources under `root`, read at most once each.
+
+    Includes are followed by their text, as the compiler would, without minding ``#if``: a file is
+    rather built once too often. Headers of the system are not followed: they come with the
+    compiler.
+    """
+
+    root: Path
+    machine: str
+    _contents: dict[str, bytes | None] = field(default_factory=dict)
+    _included: dict[str, list[str]] = field(default_factory=dict)
+
+    def include_folders(self) -> list[Path]:
+        """Return the folders of ``-I``, in order, relative to the root."""
+        return [Path(), Path("workers/include"), Path("workers"), Path("workers", self.machine)]
+
+    def core_sources(self) -> list[Source]:
+        """Return every file of the stock core, sorted by name.
+
+        Raises:
+            BuildError: a folder of the core has no source.
+        """
+        found = []
+        for folder in ("shm_layout", "workers/kernel", "workers/x86", f"workers/{self.machine}"):
+            paths = sorted([*self.root.glob(f"{folder}/*.c"), *self.root.glob(f"{folder}/*.S")])
+            if not paths:
+                raise BuildError(f"{self.root / folder}: no C sources here")
+            found += [Source(path, f"{folder}/{path.name}") for path in paths]
+        return found
+
+    def extra_sources(self, paths: Sequence[Path], checkout: Path) -> list[Source]:
+        """Return a user's own files; those inside of `checkout` are taken from this tree.
+
+        Raises:
+            BuildError: a file does not exist or is not C.
+        """
+        found = []
+        for given in paths:
+            path = given.resolve()
+            name = str(path)
+            if path.is_relative_to(checkout):
+                name = str(path.relative_to(checkout))
+                if (self.root / name).is_file():
+                    path = self.root / name
+            if not path.is_file():
+                raise BuildError(f"{given}: no such C file")
+            if path.suffix not in (".c", ".S"):
+                raise BuildError(f"{given}: a task's file ends in .c or .S")
+            found.append(Source(path, name))
+        return found
+
+    def content_key(self, source: Source) -> str:
+        """Return a hash of `source` and all that it includes, by name and content."""
+        parts: list[str | bytes] = [source.name]
+        inside = f"{self.root}{os.sep}"
+        for path in self.closure(source.path):
+            parts += [path.removeprefix(inside), self._read(path) or b""]
+        return digest(*parts)
+
+    def texts(self, sources: Sequence[Source]) -> dict[str, bytes]:
+        """Return the contents of `sources` and of what they include, by name."""
+        inside = f"{self.root}{os.sep}"
+        paths = {path for source in sources for path in self.closure(source.path)}
+        return {path.removeprefix(inside): self._read(path) or b"" for path in sorted(paths)}
+
+    def changed(self) -> bool:
+        """Tell whether a file has another content now than when it was read here."""
+        again = SourceTree(self.root, self.machine)
+        return any(again._read(path) != text for path, text in self._contents.items())
+
+    def closure(self, path: Path) -> list[str]:
+        """Return `path` and every project or user file that it includes, however deep."""
+        seen: dict[str, None] = {}
+        waiting = [os.path.abspath(path)]
+        while waiting:
+            current = waiting.pop()
+            if current not in seen:
+                seen[current] = None
+                waiting += self._direct_includes(current)
+        return list(seen)
+
+    def _direct_includes(self, path: str) -> list[str]:
+        if path not in self._included:
+            content = self._read(path) or b""
+            self._included[path] = [
+                found
+                for quoted, angled in INCLUDE.findall(content)
+                for found in self._resolve(path, os.fsdecode(quoted), os.fsdecode(angled))
+            ]
+        return self._included[path]
+
+    def _resolve(self, path: str, quoted: str, angled: str) -> Iterator[str]:
+        folders = [os.path.join(self.root, folder) for folder in self.include_folders()]
+        if quoted:
+            folders.insert(0, os.path.dirname(path))
+        for folder in folders:
+            candidate = os.path.normpath(os.path.join(folder, quoted or angled))
+            if self._read(candidate) is not None:
+                yield candidate
+                return
+
+    def _read(self, path: str) -> bytes | None:
+        if path not in self._contents:
+            try:
+                with open(path, "rb") as file:
+                    self._contents[path] = file.read()
+            except OSError:
+                self._contents[path] = None
+        return self._contents[path]

@@ -1,0 +1,126 @@
+"""What is at an address of a core: function, file and line, with inlined calls, or a global."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.cache import Core
+from testbed.dwarf import Symbol
+from testbed.findings import Place
+from testbed.layout import Layout, keep_beside, load_beside
+from testbed.linetable import INLINED, ROW, LineTable, read_line_table
+
+# Raised when what is kept beside a core, or its meaning, changes.
+FORMAT = 1
+
+
+class Symbols:
+    """Places of one core. Reading the line table is put off until the first address of code."""
+
+    def __init__(self, core: Core) -> None:
+        self._path = core.path
+        symbols = Layout.of(core).all_symbols()
+        self._functions = _Spans((name, s) for name, s in symbols if s.function)
+        self._data = _Spans((name, s) for name, s in symbols if not s.function)
+
+    @classmethod
+    def of(cls, core: Core) -> Symbols:
+        """Return the symbols of `core`."""
+        return cls(core)
+
+    def places(self, address: int) -> tuple[Place, ...]:
+        """Return the frames at the instruction at `address`, innermost first; () if unknown.
+
+        All but the last were inlined into the next one. To look a return address up, pass the
+        address before it.
+        """
+        name = self._functions.name_at(address)
+        if name is None:
+            return ()
+        lines = _lines_of(self._path)
+        file, line = lines.row(address)
+        places = []
+        for inlined in lines.inlined(address):
+            places.append(Place(lines.names[inlined["name"]], file, line, address))
+            file, line = lines.names[inlined["file"]], int(inlined["line"])
+        # The compiler numbers its copies: foo.isra.0, foo.cold.
+        return (*places, Place(name.split(".")[0], file, line, address))
+
+    def all_places(self, addresses: Iterable[int]) -> list[tuple[Place, ...]]:
+        """Return `places` of each address."""
+        return [self.places(int(address)) for address in addresses]
+
+    def data_name(self, address: int) -> str | None:
+        """Return the global that holds `address`, with ``+0xoffset`` inside of it, else None."""
+        return self._data.offset_name(address)
+
+    def function_name(self, address: int) -> str | None:
+        """Return the function that holds `address`, with ``+0xoffset`` inside of it, else None."""
+        return self._functions.offset_name(address)
+
+
+class _Spans:
+    """Named address ranges that do not overlap."""
+
+    def __init__(self, symbols: Iterable[tuple[str, Symbol]]) -> None:
+        spans = sorted((s.address, s.size, name) for name, s in symbols)
+        self._starts = [start for start, _, _ in spans]
+        self._spans = spans
+
+    def at(self, address: int) -> tuple[int, int, str] | None:
+        position = bisect_right(self._starts, address) - 1
+        if position < 0:
+            return None
+        start, size, _ = self._spans[position]
+        return self._spans[position] if address < start + max(size, 1) else None
+
+    def name_at(self, address: int) -> str | None:
+        span = self.at(address)
+        return span[2] if span else None
+
+    def offset_name(self, address: int) -> str | None:
+        span = self.at(address)
+        if span is None:
+            return None
+        return f"{span[2]}+{address - span[0]:#x}" if address > span[0] else span[2]
+
+
+class _Lines:
+    def __init__(self, table: LineTable) -> None:
+        self.names = table.names
+        self._rows: NDArray[Any] = np.frombuffer(table.rows, ROW)
+        self._inlined: NDArray[Any] = np.frombuffer(table.inlined, INLINED)
+        self._addresses = self._rows["address"].copy()
+
+    def row(self, address: int) -> tuple[str, int]:
+        """Return file and line of the instruction at `address`; ("", 0) if not known."""
+        position = int(np.searchsorted(self._addresses, np.uint64(address), side="right")) - 1
+        if position < 0 or not self._rows["line"][position]:
+            return "", 0
+        row = self._rows[position]
+        return self.names[row["file"]], int(row["line"])
+
+    def inlined(self, address: int) -> NDArray[Any]:
+        """Return the inlined calls that cover `address`, innermost first."""
+        where = np.uint64(address)
+        found = self._inlined[(self._inlined["low"] <= where) & (where < self._inlined["high"])]
+        innermost_first = np.argsort(-found["depth"].astype(np.int64), kind="stable")
+        ordered: NDArray[Any] = found[innermost_first]
+        return ordered
+
+
+@lru_cache(maxsize=32)
+def _lines_of(path: Path) -> _Lines:
+    kept = path.parent / f"lines-{FORMAT}.msgpack"
+    table = load_beside(kept, LineTable)
+    if table is None:
+        table = read_line_table(path)
+        keep_beside(kept, table)
+    return _Lines(table)
