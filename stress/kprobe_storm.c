@@ -57,7 +57,8 @@ static bool may_be_skipped(const struct storm_function *function, const struct s
 
 		if (!slot->record.skip_value || result != slot->record.skip_value)
 			continue;
-		if (before->generation[n] != after || SLOT_STATE(after) == SLOT_ON)
+		if (before->generation[n] != after || SLOT_STATE(after) == SLOT_ON ||
+		    SLOT_STATE(after) == SLOT_CHANGING)
 			return true;
 	}
 	return false;

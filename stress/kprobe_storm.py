@@ -8,7 +8,7 @@ register, unregister, enable, disable, aggregate, register in batches and replac
 
 from testbed.harness import Counters, HarnessError, Option, Run
 from testbed.text.image import Image
-from testbed.text.model import FunctionFlag, TextFunction
+from testbed.text.model import TEXT_BASE, FunctionFlag, InsnClass, InsnFlag, TextFunction
 
 CLAIM = "a probe is hit exactly while it is armed, and nothing else of the program changes"
 SOURCES = ("kprobe_storm.c", "storm_probes.c")
@@ -72,7 +72,18 @@ def testable(image: Image) -> list[TextFunction]:
     return [
         function for function in image.functions
         if function.expected is not None and function.flags & FunctionFlag.ASSEMBLED
-        and not function.flags & FunctionFlag.NOPROBE and function.once
+        and not function.flags & FunctionFlag.NOPROBE and places(image, function)
+    ]
+
+
+def places(image: Image, function: TextFunction) -> list[int]:
+    """Return the offsets that each call passes exactly once and that take a probe."""
+    start = function.addr - TEXT_BASE
+    rows = image.text_map[start : start + function.size]
+    return [
+        offset for offset in function.once
+        if rows[offset]["class"] not in (InsnClass.NONE, InsnClass.REFUSED)
+        and not rows[offset]["flags"] & InsnFlag.PATCHABLE
     ]
 
 
@@ -109,6 +120,7 @@ def fill_slots(run: Run, functions: list[TextFunction]) -> None:
     plain = [
         n for n, function in enumerate(functions)
         if function.name not in sites and not function.callees
+        and 0 in places(run.image, function)
     ]
     alone = [n for n in plain if functions[n].name not in entered]
     skipping = random.choice(alone) if alone else -1
@@ -117,7 +129,7 @@ def fill_slots(run: Run, functions: list[TextFunction]) -> None:
         index = skipping if skips else choose(run, functions, skipping)
         function = functions[index]
         handler = "skip" if skips else random.choice(HANDLERS)
-        offset = function.once[0] if skips else random.choice(function.once)
+        offset = 0 if skips else random.choice(places(run.image, function))
         slot["function"], slot["owner"] = index, number % run.options["armers"]
         slot["addr"], slot["exclusive"] = function.addr + offset, skips
         slot["handler"] = handler.encode()

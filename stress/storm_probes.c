@@ -132,15 +132,27 @@ static struct kprobe *new_kprobe(struct storm_slot *slot)
 	return p;
 }
 
+/* Nothing but an injected fault may make an operation fail. */
+static void refused(struct storm_task *task, struct storm_slot *slot, int error)
+{
+	const struct config *config = &the_machine->config;
+
+	task->counts->refused++;
+	if (!config->fail_arm && !config->fail_alloc)
+		report_finding(FINDING_BAD_STATE, NULL, slot->addr, error, 0);
+}
+
 static void arm_slot(struct storm_task *task, struct storm_slot *slot)
 {
 	struct kprobe *p = new_kprobe(slot);
+	int error;
 
 	if (!p)
 		return;
 	set_state(slot, SLOT_CHANGING);
-	if (probe_register(p)) {
-		task->counts->refused++;
+	error = probe_register(p);
+	if (error) {
+		refused(task, slot, error);
 		set_state(slot, SLOT_OFF);
 		kfree(p);
 		return;
@@ -187,7 +199,7 @@ static void toggle_enabled(struct storm_task *task, struct storm_slot *slot)
 		set_state(slot, SLOT_ON);
 		return;
 	}
-	task->counts->refused++;
+	refused(task, slot, error);
 	if (!(READ_ONCE(slot->kprobe->flags) & KPROBE_FLAG_DISABLED))
 		report_finding(FINDING_BAD_STATE, &slot->record.registered, (u64)slot->kprobe,
 			       slot->kprobe->flags, KPROBE_FLAG_DISABLED);
@@ -215,6 +227,7 @@ static void arm_batch(struct storm_task *task)
 	struct storm_slot *slots[BATCH];
 	struct kprobe *probes[BATCH];
 	u32 count = own_slots(task, slots, BATCH, false);
+	int error;
 
 	for (u32 n = 0; n < count; n++) {
 		probes[n] = new_kprobe(slots[n]);
@@ -225,8 +238,9 @@ static void arm_batch(struct storm_task *task)
 		set_state(slots[n], SLOT_CHANGING);
 	if (!count)
 		return;
-	if (register_kprobes(probes, count)) {
-		task->counts->refused++;
+	error = register_kprobes(probes, count);
+	if (error) {
+		refused(task, slots[0], error);
 		for (u32 n = 0; n < count; n++) {
 			set_state(slots[n], SLOT_OFF);
 			kfree(probes[n]);

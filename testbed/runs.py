@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -45,7 +45,6 @@ class RunFolder:
 
     path: Path
     problem: RunFolderError | None = None
-    _written: set[str] = field(default_factory=set)
 
     @classmethod
     def create(cls, name: str, base: Path | None = None) -> "RunFolder":
@@ -93,9 +92,11 @@ class RunFolder:
     def write_finding(self, finding: Finding) -> None:
         """Write a finding in all forms, replacing an earlier one of its signature.
 
-        Raises:
-            RunFolderError: the disk is full, or the folder is gone.
+        Never raises, see `problem`: a full disk must not end a run that has just found something.
         """
+        self._try(lambda: self._write_finding(finding))
+
+    def _write_finding(self, finding: Finding) -> None:
         from testbed.report.html import finding_html
         from testbed.report.text import finding_text
         from testbed.report.trace import trace_events
@@ -105,7 +106,6 @@ class RunFolder:
         atomic_write(path.with_suffix(".txt"), finding_text(finding, str(path)).encode())
         atomic_write(path.with_suffix(".html"), finding_html(finding, str(path)).encode())
         atomic_write(path.with_suffix(".trace.json"), trace_events(finding))
-        self._written.add(finding.signature)
 
     def finish(self, summary: Summary) -> Summary:
         """Write everything about an ended run and return what is to be announced.
@@ -118,7 +118,7 @@ class RunFolder:
 
         def write() -> None:
             for finding in summary.findings:
-                self.write_finding(finding)
+                self._write_finding(finding)
             atomic_write(self.path / "report.html", summary_html(summary).encode())
             atomic_write(self.path / "junit.xml", junit(summary))
             atomic_write(self.path / "sarif.json", sarif(summary))

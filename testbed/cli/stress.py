@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,16 @@ from msgspec import structs
 
 from testbed import __version__
 from testbed.cli.options import duration, duration_text, json_option, runs_option
-from testbed.findings import Summary
+from testbed.findings import Summary, Verdict, environment
 from testbed.runs import RunFolder
 
 if TYPE_CHECKING:
     from loguru import Logger
 
     from testbed.harness import Harness, Option
-    from testbed.stress import RunOptions
+    from testbed.stress import Progress, RunOptions
 
+STOPPED = "it was stopped before it could be judged"
 DEFAULT_CPUS = 4
 DEFAULT_DURATION_S = 60.0
 TYPES: dict[type, Any] = {
@@ -149,12 +151,45 @@ def run_stress(
     folder = RunFolder.create(harness.name, runs)
     command = command_of(harness, named, values)
     folder.event("start", command=list(command))
+    shown: list[Progress] = []
+
+    def show(progress: "Progress") -> None:
+        shown[:] = [progress]
+        display(progress)
+
     with logging_to(folder) as logger, progress_display(as_json) as display:
         logger.info(first_line(harness.name, values))
-        summary = run(harness, options, display, folder)
+        try:
+            summary = run(harness, options, show, folder)
+        except KeyboardInterrupt:
+            folder.event("end", verdict="unknown", reason=STOPPED)
+            if not shown:
+                raise
+            summary = stopped(harness, values, shown[0])
     summary = folder.finish(with_command(summary, command))
     folder.event("end", verdict=str(summary.verdict), reason=summary.reason)
     return summary, announce(summary, folder, as_json)
+
+
+def stopped(harness: "Harness", values: dict[str, Any], last: "Progress") -> Summary:
+    """Return what is known of a run that the user stopped at once."""
+    own = {option.name: str(values[option.name]) for option in harness.options}
+    started = datetime.now(UTC) - timedelta(seconds=last.elapsed_s)
+    return Summary(
+        verdict=Verdict.UNKNOWN,
+        harness=harness.name,
+        claim=harness.claim,
+        seed=values["seed"],
+        options={"cpus": str(values["cpus"])} | own,
+        command=(),
+        version=__version__,
+        build_id="",
+        started=started.isoformat(timespec="seconds"),
+        duration_s=round(last.elapsed_s, 3),
+        counters=dict(last.counters),
+        reason=STOPPED,
+        environment=environment(""),
+    )
 
 
 def run_options(harness: "Harness", values: dict[str, Any]) -> "RunOptions":

@@ -194,12 +194,11 @@ def _missing(library: Library | None, imports: Mapping[str, int]) -> tuple[Symbo
 
 def _stubs(missing: Sequence[Symbol], imports: Mapping[str, int]) -> Iterator[Definition]:
     """Return a function for each missing one; missing data stays at address 0."""
-    for symbol in missing:
-        if symbol.kind == "STT_OBJECT":
-            continue
-        if MISSING not in imports:
-            raise LibraryError(f"{symbol.name}: a library needs it, and nobody provides it")
-        yield missing_import(symbol.name, imports[MISSING])
+    names = [symbol.name for symbol in missing if symbol.kind != "STT_OBJECT"]
+    if names and MISSING not in imports:
+        raise LibraryError(f"{MISSING}: the core has to provide it, or {', '.join(names)}")
+    for name in names:
+        yield missing_import(name, imports[MISSING])
 
 
 def _named(library: Library, offset: int, taken: set[str]) -> Iterator[TextFunction]:
