@@ -11,6 +11,7 @@ import errno
 import fcntl
 import mmap
 import os
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -148,6 +149,7 @@ class Arena:
         self._allocated = 0
         self._map: mmap.mmap | None = None
         self.memfd = _create_memory(self.size)
+        self._close_memfd = weakref.finalize(self, os.close, self.memfd)
         try:
             for start, end in self._needed(config):
                 _allocate(self.memfd, start, end - start)
@@ -166,9 +168,7 @@ class Arena:
 
     def close(self) -> None:
         """Give the memory back, once the last view of it is gone too. May be called twice."""
-        if self.memfd >= 0:
-            os.close(self.memfd)
-            self.memfd = -1
+        self._close_memfd()
         if self._map is not None:
             with suppress(BufferError):  # A view exists: the mapping ends with it.
                 self._map.close()

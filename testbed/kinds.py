@@ -195,6 +195,11 @@ HEXADECIMAL = frozenset({
     "byte_found", "value", "called", "error_code",
 })
 
+# Kinds whose values are all shown so: bytes of the text, and results.
+HEXADECIMAL_KINDS = frozenset({
+    Kind.UNKNOWN_TRAP, Kind.TEXT_CORRUPT, Kind.TEXT_NOT_PRISTINE, Kind.WRONG_RESULT,
+})
+
 
 def kind_of(number: int) -> Kind:
     """Return the kind of ``finding.kind``.

@@ -315,8 +315,9 @@ class Machine:
             self._lost = f"the coordinator of the machine {ended}"
             return
         now, beat = time.monotonic(), int(self.record["heartbeat"])
+        booting = self._states[int(self.record["state"])] in (State.EMPTY, State.BOOTING)
         # Time in which nobody looked does not count: it may be Python that was stopped.
-        if beat != self._beat or now - self._looked > 4 * LOOK:
+        if beat != self._beat or booting or now - self._looked > 4 * LOOK:
             self._beat, self._beat_seen = beat, now
         self._looked = now
         if now - self._beat_seen > HEARTBEAT_PATIENCE:

@@ -20,7 +20,7 @@ from testbed.findings import (
     signature,
     title,
 )
-from testbed.kinds import HEXADECIMAL, WORDS, kind_of
+from testbed.kinds import HEXADECIMAL, HEXADECIMAL_KINDS, WORDS, kind_of
 from testbed.report.addresses import Addresses, is_text
 from testbed.report.timeline import merged_timeline
 from testbed.report.waits import all_waits, task_label, wait_name, waiting_of
@@ -144,7 +144,9 @@ class _Reader:
         values = dict(zip(WORDS[kind].values, record["value"].tolist(), strict=False))
         here = self._here(record["here"], kind, registers, values)
         other = self._side(record["other"]) if int(record["other"]["tsc"]) else None
-        value_text = {name: self._value_text(name, value) for name, value in values.items()}
+        value_text = {
+            name: self._value_text(kind, name, value) for name, value in values.items()
+        }
         tasks = self.machine["task"]
         cpus = self.machine["cpu"][: self.nr_cpus]
         addresses = self.reading.addresses
@@ -227,7 +229,7 @@ class _Reader:
             place=self.reading.addresses.code(ip),
         )
 
-    def _value_text(self, name: str, value: int) -> str:
+    def _value_text(self, kind: Kind, name: str, value: int) -> str:
         """Return a value as prose shows it, by what its name says that it is."""
         match name:
             case "signal":
@@ -242,7 +244,8 @@ class _Reader:
                 return self.reading.addresses.code(value)
             case "object" | "probe" | "pointer" | "grace_period":
                 return self.reading.addresses.data(value)
-        return f"{value:#x}" if name in HEXADECIMAL or value >= 2**32 else str(value)
+        plain = name not in HEXADECIMAL and kind not in HEXADECIMAL_KINDS and value < 2**32
+        return str(value) if plain else f"{value:#x}"
 
 
 def sentence(

@@ -223,13 +223,13 @@ def test_enums_and_constants_have_their_values(layout: Layout) -> None:
 
 
 def test_what_is_not_there_is_named(layout: Layout) -> None:
-    with pytest.raises(LayoutError, match="struct nothing: the core of .* has no such type"):
+    with pytest.raises(LayoutError, match=r"struct nothing: the core of .* has no such type"):
         layout.dtype("struct nothing")
-    with pytest.raises(LayoutError, match="enum nothing: the core of .* has no such type"):
+    with pytest.raises(LayoutError, match=r"enum nothing: the core of .* has no such type"):
         layout.enum("nothing")
     with pytest.raises(LayoutError, match="NOTHING: not among the constants"):
         layout.constant("NOTHING")
-    with pytest.raises(LayoutError, match="nothing: the core of .* has no such symbol"):
+    with pytest.raises(LayoutError, match=r"nothing: the core of .* has no such symbol"):
         layout.symbol("nothing")
     with pytest.raises(LayoutError, match="nothing: is not there in the core"):
         layout.variable("nothing")
@@ -240,7 +240,7 @@ def test_what_is_not_there_is_named(layout: Layout) -> None:
 def test_a_static_of_several_files_needs_its_file(layout: Layout) -> None:
     with pytest.raises(LayoutError, match=r"twice: is a static of several files \(workers/"):
         layout.variable("twice")
-    with pytest.raises(LayoutError, match="twice: .* has 2 statics of that name"):
+    with pytest.raises(LayoutError, match=r"twice: .* has 2 statics of that name"):
         layout.symbol("twice")
 
     assert "twice" not in layout.symbols()

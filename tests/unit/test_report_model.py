@@ -142,6 +142,15 @@ def test_a_deadlock_says_who_waits_for_whom() -> None:
     assert [state.lost for state in finding.cpus] == [False, False, False, True]
 
 
+def test_a_result_is_shown_like_the_one_that_was_expected() -> None:
+    made = machine()
+    add_finding(made, 15, (PUSH_RBP, 7, 2**60, 5))
+
+    assert only(made).sentence == (
+        "push_rbp+0x0 called with 0x7 on CPU 0 returned 0x5, expected 0x1000000000000000"
+    )
+
+
 def test_a_task_without_work_waits_for_nobody() -> None:
     made = deadlock()
     made["task"][0]["wait"]["kind"] = WAIT_NAMES.index("work")

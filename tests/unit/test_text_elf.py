@@ -70,7 +70,7 @@ def test_imports_are_resolved_and_weak_ones_may_be_absent(tmp_path: Path) -> Non
     assert call(image, "f", 3, 10) == 7
     assert image.missing == ("data_of_nobody", "open_nothing")
     assert call(image, "g", 0, 0) == 0
-    with pytest.raises(LibraryError, match="^import_missing: .* labs, open_nothing$"):
+    with pytest.raises(LibraryError, match=r"^import_missing: .* labs, open_nothing$"):
         build_image(library=path, imports={})
 
 
