@@ -26,8 +26,8 @@ enum finding_kind {
 	FINDING_BAD_CONTEXT,      /* what was called, preempt count, irqs off, in irq */
 	FINDING_HANG,             /* task, wait kind, object, milliseconds */
 	FINDING_DEADLOCK,         /* task, wait kind, object, tasks in the cycle */
-	FINDING_STALL,            /* grace period sequence, cpu, milliseconds */
-	FINDING_NO_PROGRESS,      /* cpu, milliseconds */
+	FINDING_STALL,            /* rcu state, cpu, milliseconds */
+	FINDING_NO_PROGRESS,      /* cpu, milliseconds, task */
 	FINDING_CPU_LOST,         /* cpu, pid, wait status: not a verdict on the code */
 	FINDING_KINDS
 };

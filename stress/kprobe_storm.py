@@ -116,6 +116,8 @@ def fill_slots(run: Run, functions: list[TextFunction]) -> None:
     """Choose where each probe comes and goes, and what its handler does."""
     random, table = run.random, run.state["functions"]
     entered = {name for function in functions for name in function.callees}
+    for site in run.image.sites:
+        entered |= {name for alternative in site.alternatives for name in alternative.callees}
     sites = {site.function for site in run.image.sites}
     plain = [
         n for n, function in enumerate(functions)

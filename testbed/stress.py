@@ -213,7 +213,7 @@ class _Runner:
     ) -> None:  # fmt: skip
         self.harness, self.options, self.core, self.image = harness, options, core, image
         self.facts, self.interrupts = facts, interrupts
-        self.interrupted_by_user = False
+        self.interrupted_after: float | None = None
 
     def run(
         self, attempt: int, duration_s: float, progress: Callable[[Progress], None]
@@ -266,7 +266,10 @@ class _Runner:
                 raise MachineLost(run.machine.lost)
             made = int(run.machine.record["nr_findings"])
             progress(Progress(elapsed, duration_s, self.harness.counters(run), made))
-            if state is not State.RUNNING or self.interrupts.count or elapsed >= duration_s:
+            if self.interrupts.count and elapsed < duration_s:
+                self.interrupted_after = elapsed
+                return
+            if state is not State.RUNNING or elapsed >= duration_s:
                 return
 
     def _finish(self, run: Run) -> Counters:
@@ -304,6 +307,9 @@ class _Runner:
             return _Outcome(Verdict.VIOLATED, counters, real)
         if findings or reason:
             return _Outcome(Verdict.UNKNOWN, counters, [], reason or findings[0].sentence)
+        if self.interrupted_after is not None:
+            reason = f"interrupted after {self.interrupted_after:.1f} s; nothing was found until then"
+            return _Outcome(Verdict.UNKNOWN, counters, [], reason)
         idle = [name for name, value in counters.items() if name in PROOF and not value]
         if idle:
             return _Outcome(Verdict.UNKNOWN, counters, [], f"nothing was tested: no {idle[0]}")

@@ -21,6 +21,7 @@ COMMON_FLAGS = (
     "-Wextra",
     "-Wno-unused-parameter",
     "-fno-omit-frame-pointer",
+    "-fno-optimize-sibling-calls",
     "-fno-strict-aliasing",
     "-fwrapv",
     "-fno-delete-null-pointer-checks",

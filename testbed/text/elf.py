@@ -12,6 +12,7 @@ from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
+from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_RELOC_TYPE_x64
 from elftools.elf.relocation import RelrRelocationTable
@@ -87,7 +88,7 @@ class Library:
         name: its soname, or the file's name.
         path: the file.
         loadables: in the order of their addresses, no two on one page.
-        symbols: the dynamic symbols.
+        symbols: the dynamic symbols, and one for each function that has none.
         fixups: the words to fill in.
     """
 
@@ -171,7 +172,25 @@ def _read(path: Path, elf: Any) -> Library:
     for fixup in fixups:
         if not any(pages.start <= fixup.address <= pages.end - 8 for pages in writable):
             raise LibraryError(f"{name}: has addresses inside of code: build it with -fPIC")
-    return Library(name, path, loadables, symbols, fixups)
+    return Library(name, path, loadables, (*symbols, *_unnamed(name, elf, symbols)), fixups)
+
+
+def _unnamed(name: str, elf: Any, symbols: tuple[Symbol, ...]) -> Iterator[Symbol]:
+    """Yield a symbol for each function without one: a stripped library still tells how to unwind.
+
+    They are named after their place, such as ``libz.so.1@5a30``.
+    """
+    sections = [section for section in elf.iter_sections() if section.name == ".text"]
+    if not sections or elf.get_section_by_name(".eh_frame") is None:
+        return
+    start, size = sections[0]["sh_addr"], sections[0]["sh_size"]
+    named = {symbol.value for symbol in symbols if symbol.defined}
+    for entry in elf.get_dwarf_info(relocate_dwarf_sections=False).EH_CFI_entries():
+        if not isinstance(entry, FDE):
+            continue
+        value, length = entry["initial_location"], entry["address_range"]
+        if value not in named and start <= value and value + length <= start + size:
+            yield Symbol(f"{name}@{value:x}", value, length, "STT_FUNC", False, True)
 
 
 def _loadables(path: Path, elf: Any) -> Iterator[Loadable]:
