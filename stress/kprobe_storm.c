@@ -94,7 +94,8 @@ static void judge_result(const struct storm_function *function, const struct sna
 			    result == function->expected[n][k])
 				return;
 		}
-		if (alternative < STORM_ALTERNATIVES && result == function->expected[alternative][k])
+		if (alternative < STORM_ALTERNATIVES &&
+		    result == function->expected[alternative][k])
 			return;
 		if (alternative == function->nr_alternatives)
 			alternative = 0;

@@ -38,7 +38,7 @@ __all__ = [
 
 LOOK_S = 0.1
 
-# How long tasks may take to end once they were asked to, s. Hangs are the watchdog's: this is longer.
+# How long tasks may take to end once they were asked to, s; longer than the watchdog waits.
 END_PATIENCE_S = 60.0
 AUDIT_PATIENCE_S = 120.0
 
@@ -308,7 +308,8 @@ class _Runner:
         if findings or reason:
             return _Outcome(Verdict.UNKNOWN, counters, [], reason or findings[0].sentence)
         if self.interrupted_after is not None:
-            reason = f"interrupted after {self.interrupted_after:.1f} s; nothing was found until then"
+            after = f"{self.interrupted_after:.1f} s"
+            reason = f"interrupted after {after}; nothing was found until then"
             return _Outcome(Verdict.UNKNOWN, counters, [], reason)
         idle = [name for name, value in counters.items() if name in PROOF and not value]
         if idle:

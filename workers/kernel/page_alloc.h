@@ -14,7 +14,7 @@ struct slab;
 /* One per page of the heap, at its start. */
 struct page {
 	struct list_head free;/* of its order, if it heads a free block; page lock */
-	struct slab *slab;    /* the slab that the page belongs to; NULL = free.  Its owner writes. */
+	struct slab *slab;    /* that the page belongs to; NULL = free.  Its owner writes. */
 	u32 order;            /* of the free block that it heads; under the page lock */
 	u32 is_free;          /* 1 = heads a free block; under the page lock */
 };

@@ -96,7 +96,7 @@ int install_irq_handler(void)
 	return sigaction(SIG_IRQ, &action, NULL) ? -errno : 0;
 }
 
-/* A task in a slot returns from it within one instruction; freed slots wait for it as for a reader. */
+/* A task leaves a slot within one instruction; freed slots wait for it as for a reader. */
 bool machine_ip_is_atomic(u64 ip)
 {
 	return is_slot_area(ip);

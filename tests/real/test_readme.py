@@ -1,0 +1,65 @@
+"""Every command of the README is run, for a second instead of as long as it says."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.paths import project_root
+
+README = project_root() / "README.md"
+HELD, VIOLATED, UNABLE, UNKNOWN = 0, 1, 2, 3
+
+
+def commands() -> Iterator[str]:
+    for block in re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            command = line.split("  #")[0].strip()
+            if command:
+                yield command
+
+
+def shortened(command: str) -> list[str]:
+    return shlex.split(re.sub(r"--duration \S+", "--duration 1s", command))
+
+
+def run(argv: list[str], runs: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TESTBED_RUNS": str(runs)}
+    program = [sys.executable, "-m", "testbed"] if argv[0] == "testbed" else argv[:1]
+    return subprocess.run(
+        [*program, *argv[1:]], cwd=project_root(), env=environment, capture_output=True, text=True,
+        timeout=150, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with one in it, for the commands that show reports."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = run(["testbed", "stress", "kprobe_storm", "--cpus", "2", "--duration", "1s"], folder)
+    assert done.returncode == HELD, done.stdout + done.stderr
+    return folder
+
+
+def test_the_readme_has_the_two_commands_that_do_all_the_set_up() -> None:
+    assert list(commands())[:2] == ["make stress", "make test"]
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_a_command_of_the_readme_works(command: str, runs: Path) -> None:
+    argv = shortened(command)
+    if argv[0] == "make":
+        argv.insert(1, "--dry-run")
+    broken = "zoo" in argv or "--patch" in argv
+    allowed = (HELD, VIOLATED, UNKNOWN) if broken else (HELD,)
+
+    done = run(argv, runs)
+
+    assert done.returncode in allowed, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout
