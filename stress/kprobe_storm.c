@@ -76,34 +76,27 @@ static bool must_be_skipped(const struct storm_function *function, const struct 
 	return false;
 }
 
+/* May alternative @n have been there between the two looks at its site? */
+static bool may_be_patched_in(u64 before, u64 after, u32 n)
+{
+	if (PATCH_COUNT(after) - PATCH_COUNT(before) > 1)
+		return true;
+	return n == PATCH_FROM(before) || n == PATCH_TO(after);
+}
+
 static void judge_result(const struct storm_function *function, const struct snapshot *before,
 			 u32 k, u64 result)
 {
 	u64 after = smp_load_acquire(&function->generation);
-	u32 alternative = after & 0xff;
 
 	if (may_be_skipped(function, before, result))
 		return;
-	if (!must_be_skipped(function, before)) {
-		if (!function->nr_alternatives)
-			alternative = 0;
-		else if (before->site != after || alternative == 0xff)
-			alternative = function->nr_alternatives;
-		for (u32 n = 0; n < function->nr_alternatives; n++) {
-			if (alternative == function->nr_alternatives &&
-			    result == function->expected[n][k])
-				return;
-		}
-		if (alternative < STORM_ALTERNATIVES &&
-		    result == function->expected[alternative][k])
+	for (u32 n = 0; n < function->nr_alternatives && !must_be_skipped(function, before); n++) {
+		if (may_be_patched_in(before->site, after, n) && result == function->expected[n][k])
 			return;
-		if (alternative == function->nr_alternatives)
-			alternative = 0;
-	} else {
-		alternative = 0;
 	}
 	report_finding(FINDING_WRONG_RESULT, NULL, function->addr, function->argument[k][0],
-		       function->expected[alternative][k], result);
+		       function->expected[PATCH_TO(after)][k], result);
 }
 
 static bool call_and_judge(const struct storm_function *function, u32 k)

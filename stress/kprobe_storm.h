@@ -17,6 +17,15 @@ enum slot_state { SLOT_OFF, SLOT_ON, SLOT_CHANGING, SLOT_DISABLED };
 
 #define SLOT_STATE(generation) ((enum slot_state)((generation) & 3))
 
+/*
+ * Of a patch site: which alternative stands there, which one is written, and how often that
+ * changed. Both the same: nothing is written.
+ */
+#define PATCH_GENERATION(count, from, to) ((u64)(count) << 16 | (from) << 8 | (to))
+#define PATCH_COUNT(generation) ((generation) >> 16)
+#define PATCH_FROM(generation) ((u32)((generation) >> 8 & 0xff))
+#define PATCH_TO(generation) ((u32)((generation) & 0xff))
+
 /* Misses met by nested calls; its CPU adds, unlocked. */
 struct slot_cpu {
 	u64 sure;             /* the probe was armed all the time: it must have counted */
@@ -43,16 +52,16 @@ struct storm_slot {
 struct storm_function {
 	u64 addr;
 	u32 nr_slots;
-	u32 nr_alternatives;  /* 0 = not a patch site; else 1 + replacements */
+	u32 nr_alternatives;  /* 1 + replacements; 1 = not a patch site */
 	u32 slot[STORM_FUNCTION_SLOTS];
 	u64 argument[STORM_ARGUMENTS][2];
 	u64 expected[STORM_ALTERNATIVES][STORM_ARGUMENTS]; /* results, by what is patched in */
 	/* Patch sites: */
-	u64 generation;       /* count << 8 | alternative, 0xff while changing; owner writes */
+	u64 generation;       /* PATCH_GENERATION(); its owner writes */
 	u64 site;             /* text address of the 5 bytes */
 	u8 bytes[STORM_ALTERNATIVES][8];
 	u32 owner;            /* index of the arming task */
-	u32 next;             /* alternative being patched in; owner */
+	u32 pad;
 };
 
 /* Counters of one task; it alone adds. */

@@ -281,6 +281,13 @@ static void disarm_batch(struct storm_task *task)
 	task->counts->batches++;
 }
 
+static void patch_state(struct storm_function *function, u32 from, u32 to)
+{
+	u64 count = PATCH_COUNT(function->generation) + 1;
+
+	smp_store_release(&function->generation, PATCH_GENERATION(count, from, to));
+}
+
 /* Replace one of this task's instructions by another alternative, or several in one batch. */
 static void patch(struct storm_task *task, bool back)
 {
@@ -292,7 +299,7 @@ static void patch(struct storm_task *task, bool back)
 	for (u32 n = 0; n < storm->nr_functions && count < most && count < BATCH; n++) {
 		u32 index = (start + n) % storm->nr_functions;
 		struct storm_function *function = &storm->functions[index];
-		u32 now = function->generation & 0xff, next;
+		u32 now = PATCH_TO(function->generation), next;
 
 		if (!function->nr_alternatives || function->owner != task->number)
 			continue;
@@ -300,19 +307,18 @@ static void patch(struct storm_task *task, bool back)
 			continue;
 		next = back ? 0 : (now + 1 + storm_below(&task->random,
 				   function->nr_alternatives - 1)) % function->nr_alternatives;
-		smp_store_release(&function->generation, function->generation | 0xff);
+		patch_state(function, now, next);
 		smp_mb(); /* What is sure ends before the change begins. */
 		text_poke_queue(function->site, function->bytes[next], 5, NULL);
-		function->next = next;
 		chosen[count++] = index;
 	}
 	if (count)
 		text_poke_finish();
 	for (u32 n = 0; n < count; n++) {
 		struct storm_function *function = &storm->functions[chosen[n]];
-		u64 generation = ((function->generation >> 8) + 1) << 8 | function->next;
+		u32 now = PATCH_TO(function->generation);
 
-		smp_store_release(&function->generation, generation);
+		patch_state(function, now, now);
 	}
 	mutex_unlock(&text_mutex);
 	task->counts->patches += count;

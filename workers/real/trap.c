@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <finding.h>
 #include <irqflags.h>
+#include <kernel/irq.h>
 #include <kernel/slab.h>
 #include <unistd.h>
 #include <x86/traps.h>
@@ -80,6 +81,14 @@ static u32 end_step(ucontext_t *context)
 	return step.irq_off;
 }
 
+/* An interrupt is pending, or what one left to do has become possible. */
+static bool interrupt_first(const struct cpu *cpu)
+{
+	if (READ_ONCE(cpu->irq_pending))
+		return true;
+	return READ_ONCE(cpu->preempt_work) && !cpu->preempt_count && cpu->curr != cpu->idle;
+}
+
 static void trap_signal(int signal, siginfo_t *info, void *data)
 {
 	ucontext_t *context = data;
@@ -94,6 +103,18 @@ static void trap_signal(int signal, siginfo_t *info, void *data)
 	if (stepped && step.active)
 		irq_off = end_step(context);
 	regs_from_context(&regs, context);
+	/*
+	 * As if the interrupt had come just before the int3, which is then met again.
+	 * Otherwise it would come on the way back, mostly into the slot, where
+	 * neither a grace period nor another task gets anything from this CPU.
+	 */
+	if (!stepped && !irq_off && interrupt_first(cpu)) {
+		regs.ip--;
+		cpu->nr_polled++;
+		do_irq(&regs);
+		context->uc_mcontext.gregs[REG_RIP] = regs.ip;
+		return;
+	}
 	if (stepped)
 		do_debug(&regs);
 	else
