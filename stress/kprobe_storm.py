@@ -94,7 +94,7 @@ def fill_functions(run: Run, functions: list[TextFunction]) -> None:
     site_owner = 0
     for entry, function in zip(table, functions, strict=True):
         assert function.expected is not None
-        entry["addr"] = function.addr
+        entry["addr"], entry["nr_alternatives"] = function.addr, 1
         forms = [function.expected]
         site = sites.get(function.name)
         if site is not None:
@@ -137,13 +137,23 @@ def fill_slots(run: Run, functions: list[TextFunction]) -> None:
         slot["handler"] = handler.encode()
         slot["record"]["delay_cycles"] = run.options["delay"]
         slot["record"]["skip_value"] = SKIP_VALUE if skips else 0
-        if handler == "reenter":
-            nested, k = random.choice([n for n in plain if n != skipping]), 0
-            slot["record"]["function"] = functions[nested].addr
-            slot["record"]["argument"] = table[nested]["argument"][k]
-            slot["record"]["expected"] = table[nested]["expected"][NOTHING_PATCHED][k]
         table[index]["slot"][int(table[index]["nr_slots"])] = number
         table[index]["nr_slots"] += 1
+    choose_nested(run, functions, [n for n in plain if n != skipping])
+
+
+def choose_nested(run: Run, functions: list[TextFunction], plain: list[int]) -> None:
+    """Choose what handlers call: a function with probes that are missed then, if there is one."""
+    table = run.state["functions"]
+    probed = [n for n in plain if table[n]["nr_slots"]]
+    for slot in run.state["slots"]:
+        if slot["handler"] != b"reenter":
+            continue
+        nested, k = run.random.choice(probed or plain), 0
+        record = slot["record"]
+        record["function"] = functions[nested].addr
+        record["argument"] = table[nested]["argument"][k]
+        record["expected"] = table[nested]["expected"][NOTHING_PATCHED][k]
 
 
 def choose(run: Run, functions: list[TextFunction], skipping: int) -> int:

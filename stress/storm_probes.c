@@ -301,7 +301,7 @@ static void patch(struct storm_task *task, bool back)
 		struct storm_function *function = &storm->functions[index];
 		u32 now = PATCH_TO(function->generation), next;
 
-		if (!function->nr_alternatives || function->owner != task->number)
+		if (function->nr_alternatives < 2 || function->owner != task->number)
 			continue;
 		if (back && !now)
 			continue;

@@ -52,7 +52,7 @@ class MachineConfig:
     seed: int = 0
     fail_arm: int = 0
     fail_alloc: int = 0
-    pin: bool = True
+    pin: bool = False
     heap_mb: int = 16
     harness_mb: int = 4
 

@@ -30,6 +30,9 @@ __all__ = [
 PLUMBING_FUNCTIONS = frozenset({
     "record_side", "report_finding", "report_finding_at", "machine_freeze", "trace_event",
     "kmalloc", "kzalloc", "kfree", "kfree_rcu", "krealloc",
+    "slab_check", "slab_check_poison", "slab_check_redzones", "report_overrun",
+    "report_use_after_free", "note_writer", "write_text", "text_poke", "text_poke_byte",
+    "change_breakpoint", "probe_record_registered", "probe_record_unregistered",
 })
 PLUMBING_FILES = frozenset({
     "workers/kernel/finding.c", "workers/kernel/slab.c", "workers/kernel/sched.c",

@@ -1,8 +1,8 @@
 """Real bugs are put back, one patch at a time: does a run find each of them, and as what?
 
-``stress/zoo/NAME.patch`` breaks the core the way its history had it broken; ``NAME.toml`` beside it
-says which harness shows the bug, which kinds of findings count, and what to expect. A zoo that finds
-nothing would be a testbed that sees nothing, so silence elsewhere is worth as much as this table.
+``stress/zoo/NAME.patch`` breaks the core the way its history had it broken; ``NAME.toml`` beside
+it says which harness shows the bug, which kinds of findings count, and what to expect. Silence
+elsewhere is worth as much as this table.
 """
 
 import threading
@@ -24,6 +24,11 @@ from testbed.runs import RunFolder
 from testbed.stress import Progress
 
 __all__ = ["Bug", "Entry", "ZooError", "ZooResult", "entries", "look", "run", "zoo_folder"]
+
+
+# One machine looks for so long, then another seed has its turn: a seed chooses what is probed, and
+# not every choice can show every bug.
+TURN_S = 5.0
 
 
 class ZooError(TestbedError):
@@ -220,18 +225,17 @@ def _look(entry: Entry, search: _Search) -> ZooResult:
     from testbed.cli.stress import run_options
 
     budget_s = search.budget_s or entry.bug.budget_s
-    looked_s, reason = 0.0, ""
-    for attempt in range(1_000_000):
-        values = entry.values(search.cpus, search.seed + attempt, max(budget_s - looked_s, 0.5))
-        elapsed = _Elapsed(search.stopped)
+    looked_s, turns, reason = 0.0, 0, ""
+    while looked_s < budget_s:
+        turn_s = round(max(min(TURN_S, budget_s - looked_s), 0.5), 1)
+        values = entry.values(search.cpus, (search.seed + turns) % 2**64, turn_s)
+        elapsed, turns = _Elapsed(search.stopped), turns + 1
         summary = stress.run(entry.harness, run_options(entry.harness, values), elapsed)
-        looked_s += elapsed.seconds
+        looked_s += max(elapsed.seconds, 0.1)
         if summary.findings:
             return _found(entry, values, _with_command(entry, summary, values), looked_s, search)
         if summary.verdict is Verdict.UNKNOWN:
             reason = summary.reason
-        if summary.verdict is Verdict.HELD or looked_s >= budget_s:
-            break
     return _result(entry, found=False, seconds=looked_s, reason=reason or entry.bug.reason)
 
 
@@ -250,14 +254,10 @@ class _Elapsed:
 
 
 def _with_command(entry: Entry, summary: Summary, values: dict[str, Any]) -> Summary:
-    """Return `summary` with the command that does it again.
-
-    That one may look for as long as the bug is worth, however quickly it was found this time.
-    """
+    """Return `summary` with the command that does it again."""
     from testbed.cli.stress import command_of, with_command
 
-    again = values | {"duration": max(values["duration"], entry.bug.budget_s)}
-    return with_command(summary, command_of(entry.harness, entry.bug.harness, again))
+    return with_command(summary, command_of(entry.harness, entry.bug.harness, values))
 
 
 def _found(

@@ -53,6 +53,7 @@ static u32 poke_nr;
 static DEFINE_PER_CPU(s32, poke_refs);
 
 static struct text_writer text_writers[MAX_WRITERS]; /* by the low bits of addr */
+static struct text_writer *newest_writer; /* NULL = nobody has written yet */
 
 static void check_text_mutex(void)
 {
@@ -70,6 +71,7 @@ static void note_writer(u64 addr, size_t length)
 	record_side(&writer->side);
 	writer->length = length;
 	smp_store_release(&writer->addr, addr);
+	smp_store_release(&newest_writer, writer);
 }
 
 const struct side *text_last_writer(u64 addr)
@@ -81,6 +83,14 @@ const struct side *text_last_writer(u64 addr)
 			return &writer->side;
 	}
 	return NULL;
+}
+
+const struct side *text_suspect(u64 ip)
+{
+	const struct side *writer = text_last_writer(ip);
+	const struct text_writer *newest = smp_load_acquire(&newest_writer);
+
+	return writer || !newest ? writer : &newest->side;
 }
 
 static void write_text(u64 addr, const u8 *bytes, size_t length)

@@ -51,6 +51,9 @@ bool poke_int3_handler(struct pt_regs *regs);
 /* Who wrote this text byte last, or NULL: never written, or forgotten. */
 const struct side *text_last_writer(u64 addr);
 
+/* Who may have sent a CPU to @ip, where it has no business: as above, else who wrote last. */
+const struct side *text_suspect(u64 ip);
+
 /*
  * Compare text with what was loaded (instruction slots and data excepted). @excused: NULL,
  * or true for bytes that may differ. Returns how many others differ; the first one is a

@@ -15,6 +15,7 @@
 #include <irqflags.h>
 #include <kernel/irq.h>
 #include <kernel/slab.h>
+#include <kernel/text_poke.h>
 #include <unistd.h>
 #include <x86/traps.h>
 
@@ -131,6 +132,7 @@ static void fault_signal(int signal, siginfo_t *info, void *data)
 {
 	ucontext_t *context = data;
 	const struct slab_object *object;
+	const struct side *other;
 	struct pt_regs regs;
 
 	if (!this_cpu() || !machine_self)
@@ -138,7 +140,8 @@ static void fault_signal(int signal, siginfo_t *info, void *data)
 	WRITE_ONCE(this_cpu()->irq_off, 1);
 	regs_from_context(&regs, context);
 	object = slab_suspect(&regs);
-	report_finding_at(FINDING_CRASH, object ? &object->freed : NULL, &regs,
+	other = object ? &object->freed : is_text(regs.ip) ? text_suspect(regs.ip) : NULL;
+	report_finding_at(FINDING_CRASH, other, &regs,
 			  (u64[6]){ signal, (u64)info->si_addr, regs.orig_ax,
 				    context->uc_mcontext.gregs[REG_ERR] });
 }

@@ -18,7 +18,7 @@ static void report_unknown_trap(const struct pt_regs *regs, u64 addr)
 {
 	const u64 value[6] = { addr, byte_at(addr), kprobe_slot_origin(addr) };
 
-	report_finding_at(FINDING_UNKNOWN_TRAP, text_last_writer(addr), regs, value);
+	report_finding_at(FINDING_UNKNOWN_TRAP, text_suspect(addr), regs, value);
 }
 
 /* Text being changed goes first: there may be a probe at the same address. */
