@@ -42,9 +42,10 @@ struct cpu {
 	u32 event;            /* futex; whoever wakes adds 1 */
 	s32 owner_tid;        /* OS thread that is this CPU now; owner writes */
 	s32 pid;              /* worker process; set at boot */
-	u32 core;             /* enum core_state; under the lock of real/cores.c */
-	u32 core_number;      /* which core it has; under the same lock */
-	u64 pad1[5];
+	u32 core;             /* enum core_state; under a lock of real/cores.c */
+	u32 pad4;
+	u64 synced;           /* when it last fetched its instructions anew, cycles; owner writes */
+	u64 pad1[4];
 
 	/* Scheduler: under runqueue_lock, whose holder has interrupts off. */
 	u32 runqueue_lock;

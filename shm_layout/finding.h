@@ -37,7 +37,7 @@ struct side {
 	u32 cpu;
 	u32 task;                 /* index */
 	u64 tsc;                  /* cycles; 0 = this side is not known */
-	u64 stack[STACK_FRAMES];  /* return addresses, innermost first, 0-terminated */
+	u64 stack[STACK_FRAMES];  /* return addresses, innermost first; 0 ends it; none = as frozen */
 	u64 pad;
 };
 

@@ -51,7 +51,7 @@ struct config {
 	u32 fail_arm;         /* arming fails once in so many times; 0 = never */
 	u32 fail_alloc;       /* slab fails once in so many times; 0 = never */
 	u32 pin;              /* 1 = pin CPUs to cores when there are enough */
-	u32 pad;
+	u32 write_delay;      /* between two bytes of one write to text, cycles; 0 = none */
 };
 
 struct machine {

@@ -10,6 +10,7 @@
 #include <finding.h>
 #include <kernel/kthread.h>
 #include <kernel/smp.h>
+#include <kernel/text_poke.h>
 
 struct storm *the_storm;      /* set by storm_init(); for handlers */
 
@@ -88,6 +89,7 @@ static void judge_result(const struct storm_function *function, const struct sna
 			 u32 k, u64 result)
 {
 	u64 after = smp_load_acquire(&function->generation);
+	const struct side *other = NULL;
 
 	if (may_be_skipped(function, before, result))
 		return;
@@ -95,7 +97,9 @@ static void judge_result(const struct storm_function *function, const struct sna
 		if (may_be_patched_in(before->site, after, n) && result == function->expected[n][k])
 			return;
 	}
-	report_finding(FINDING_WRONG_RESULT, NULL, function->addr, function->argument[k][0],
+	if (function->site)
+		other = text_last_writer(function->site);
+	report_finding(FINDING_WRONG_RESULT, other, function->addr, function->argument[k][0],
 		       function->expected[PATCH_TO(after)][k], result);
 }
 
@@ -146,12 +150,25 @@ static bool call_elsewhere(struct storm_task *task, const struct storm_function 
 
 	if (smp_call_function_single(cpu, call_in_interrupt, &call, true))
 		return false;
-	if (READ_ONCE(call.done) != 1)
-		report_finding(FINDING_CLAIM, NULL, (u64)&call, call.ready, call.done);
+	if (READ_ONCE(call.done) != 1) {
+		struct side other = side_of_cpu(cpu);
+
+		report_finding(FINDING_CLAIM, &other, (u64)&call, call.ready, call.done);
+	}
 	/* Whoever touches it from now on, touches a frame that is not its own. */
 	WRITE_ONCE(call.ready, 2);
 	task->counts->irq_calls++;
 	return call.armed;
+}
+
+static const struct storm_function *choose(struct storm_task *task)
+{
+	struct storm *storm = task->storm;
+	bool site = storm->nr_sites &&
+		    storm_below(&task->random, 1000) < storm->sites_per_mille;
+	u32 among = site ? storm->nr_sites : storm->nr_functions;
+
+	return &storm->functions[storm_below(&task->random, among)];
 }
 
 s64 storm_caller(void *argument)
@@ -160,9 +177,8 @@ s64 storm_caller(void *argument)
 	struct storm *storm = task->storm;
 
 	while (!READ_ONCE(the_machine->stop)) {
-		u32 n = storm_below(&task->random, storm->nr_functions);
 		u32 k = storm_below(&task->random, STORM_ARGUMENTS);
-		const struct storm_function *function = &storm->functions[n];
+		const struct storm_function *function = choose(task);
 		bool armed;
 
 		if (storm_below(&task->random, 1000) < storm->irq_per_mille)

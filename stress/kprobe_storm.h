@@ -91,6 +91,8 @@ struct storm {
 	u32 weight_audit;
 	u32 weight_register;
 	u32 pause_us;         /* between two arming operations, at most */
+	u32 nr_sites;         /* the first of the functions, those that are patch sites */
+	u32 sites_per_mille;  /* calls made to these */
 	struct storm_function *functions;
 	struct storm_slot *slots;
 	struct storm_counts *counts; /* by task argument: callers first, then arming tasks */

@@ -17,7 +17,9 @@ OPTIONS = (
     Option("callers", 0, "Tasks that call; 0 = one on each CPU.", minimum=0, maximum=100),
     Option("armers", 2, "Tasks that arm and disarm.", minimum=1, maximum=32),
     Option("probes", 24, "Probes that come and go.", minimum=1, maximum=128),
+    Option("crowd_per_mille", 300, "Probes beside others, per 1000.", minimum=0, maximum=1000),
     Option("irq_per_mille", 5, "Calls made in an interrupt, per 1000.", minimum=0, maximum=1000),
+    Option("sites_per_mille", 0, "Calls to what is replaced, per 1000.", minimum=0, maximum=1000),
     Option("register", 70, "Weight of register and unregister.", minimum=1),
     Option("enable", 15, "Weight of enable and disable.", minimum=0),
     Option("batch", 10, "Weight of batches of up to four probes.", minimum=0),
@@ -25,6 +27,7 @@ OPTIONS = (
     Option("audit", 1, "Weight of checking the probe tables.", minimum=0),
     Option("pause_us", 300, "Longest pause between two operations of a task, us.", minimum=0),
     Option("delay", 2000, "Time that a delaying handler spins, cycles.", minimum=0),
+    Option("write_delay", 0, "Pause between the bytes of a write to text, cycles.", minimum=0),
     Option("fail_arm", 0, "Arming fails once in so many times; 0 = never.", minimum=0),
     Option("fail_alloc", 0, "Allocating fails once in so many times; 0 = never.", minimum=0),
 )
@@ -45,6 +48,8 @@ def setup(run: Run) -> None:
     """Fill the tables and start callers and arming tasks."""
     machine, options = run.machine, run.options
     functions = testable(run.image)
+    sites = {site.function for site in run.image.sites}
+    functions.sort(key=lambda function: function.name not in sites)
     callers = options["callers"] or run.cpus
     storm_at = machine.alloc("struct storm")
     storm = machine.view(storm_at, "struct storm")[0]
@@ -53,6 +58,8 @@ def setup(run: Run) -> None:
     for weight in ("register", "enable", "batch", "replace", "audit"):
         storm[f"weight_{weight}"] = options[weight]
     storm["pause_us"] = options["pause_us"]
+    storm["nr_sites"] = sum(function.name in sites for function in functions)
+    storm["sites_per_mille"] = options["sites_per_mille"]
     tables = {
         "functions": ("struct storm_function", len(functions)),
         "slots": ("struct storm_slot", options["probes"]),
@@ -131,7 +138,7 @@ def fill_slots(run: Run, functions: list[TextFunction]) -> None:
         index = skipping if skips else choose(run, functions, skipping)
         function = functions[index]
         handler = "skip" if skips else random.choice(HANDLERS)
-        offset = 0 if skips else random.choice(places(run.image, function))
+        offset = 0 if skips else choose_place(run, index, function) - function.addr
         slot["function"], slot["owner"] = index, number % run.options["armers"]
         slot["addr"], slot["exclusive"] = function.addr + offset, skips
         slot["handler"] = handler.encode()
@@ -140,6 +147,14 @@ def fill_slots(run: Run, functions: list[TextFunction]) -> None:
         table[index]["slot"][int(table[index]["nr_slots"])] = number
         table[index]["nr_slots"] += 1
     choose_nested(run, functions, [n for n in plain if n != skipping])
+
+
+def choose_place(run: Run, index: int, function: TextFunction) -> int:
+    """Return the address of one more probe of a function."""
+    entry = run.state["functions"][index]
+    if entry["nr_slots"] and run.random.randrange(1000) < run.options["crowd_per_mille"]:
+        return int(run.state["slots"][int(entry["slot"][0])]["addr"])
+    return function.addr + run.random.choice(places(run.image, function))
 
 
 def choose_nested(run: Run, functions: list[TextFunction], plain: list[int]) -> None:

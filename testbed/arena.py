@@ -260,7 +260,7 @@ class Arena:
         machine["arena_size"] = self.size
         machine["globals_address"] = self.layout.globals_range[0]
         for name in ("cpus", "cores", "tick_us", "hang_ms", "stall_ms", "seed", "fail_arm",
-                     "fail_alloc", "pin"):  # fmt: skip
+                     "fail_alloc", "write_delay", "pin"):  # fmt: skip
             machine["config"][name] = getattr(config, name)
         method = self.layout.enum("poke_method")[f"POKE_{config.poke.upper()}"]
         machine["config"]["poke_method"] = method

@@ -35,6 +35,7 @@ class MachineConfig:
         seed: of every random choice; 64 bits.
         fail_arm: arming a probe fails once in so many times; 0 = never.
         fail_alloc: allocating memory fails once in so many times; 0 = never.
+        write_delay: between two bytes of one write to text, cycles; 0 = none.
         pin: pin CPUs to cores when there are enough.
         heap_mb: memory for kmalloc(), MB.
         harness_mb: memory for blocks that Python hands to C tasks, MB.
@@ -52,6 +53,7 @@ class MachineConfig:
     seed: int = 0
     fail_arm: int = 0
     fail_alloc: int = 0
+    write_delay: int = 0
     pin: bool = False
     heap_mb: int = 16
     harness_mb: int = 4
@@ -59,7 +61,9 @@ class MachineConfig:
     def __post_init__(self) -> None:
         self._check("cpus", 1, MAX_CPUS, f"a machine has 1 to {MAX_CPUS} CPUs")
         self._check("cores", 1, 1 << 16, "a machine has at least 1 core")
-        for name in ("tick_us", "hang_ms", "stall_ms", "fail_arm", "fail_alloc"):
+        for name in (
+            "tick_us", "hang_ms", "stall_ms", "fail_arm", "fail_alloc", "write_delay",
+        ):  # fmt: skip
             self._check(name, 0, (1 << 32) - 1, "a number of 32 bits, 0 or more")
         self._check("seed", 0, (1 << 64) - 1, "a number of 64 bits, 0 or more")
         self._check("heap_mb", 1, 1 << 16, "at least 1 MB, at most 64 GB")

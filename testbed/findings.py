@@ -32,7 +32,9 @@ PLUMBING_FUNCTIONS = frozenset({
     "kmalloc", "kzalloc", "kfree", "kfree_rcu", "krealloc",
     "slab_check", "slab_check_poison", "slab_check_redzones", "report_overrun",
     "report_use_after_free", "note_writer", "write_text", "text_poke", "text_poke_byte",
-    "change_breakpoint", "probe_record_registered", "probe_record_unregistered",
+    "change_breakpoint", "check_all_stopped", "check_all_synced", "check_insn_synced",
+    "probe_record_registered", "probe_register", "probe_record_unregistered", "probe_unregister",
+    "unhash",
 })
 PLUMBING_FILES = frozenset({
     "workers/kernel/finding.c", "workers/kernel/slab.c", "workers/kernel/sched.c",

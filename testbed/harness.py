@@ -9,6 +9,8 @@ A harness file defines::
     def setup(run): ...                # fill tables, start tasks
     def counters(run): ...             # what proves that something was tested
     def check(run): ...                # claims about the end, as raised `Violation`s
+
+or it declares scenarios, see testbed.scenario: then each of them is a harness.
 """
 
 from __future__ import annotations
@@ -79,7 +81,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Harness:
-    """A loaded harness file."""
+    """A loaded harness file, or a scenario.
+
+    Attributes:
+        cpus: how many it needs at least, and gets by default; None = any number.
+        expect: the verdict that is expected, "held" or "violated".
+    """
 
     name: str
     path: Path
@@ -93,6 +100,8 @@ class Harness:
     counters: Callable[[Run], Counters]
     check: Callable[[Run], None]
     choose_library: Callable[[Mapping[str, Any]], str | None]
+    cpus: int | None = None
+    expect: str = "held"
 
 
 @dataclass
@@ -122,28 +131,69 @@ def stress_folder() -> Path:
 
 
 def harnesses() -> list[Harness]:
-    """Return the project's own harnesses, by name."""
-    return [load(path.stem) for path in sorted(stress_folder().glob("*.py"))]
+    """Return the project's own harnesses and scenarios, by name."""
+    return sorted(_own().values(), key=lambda harness: harness.name)
 
 
-def load(name_or_path: str) -> Harness:
-    """Load a harness by name, or by the path of its file.
+def _own() -> dict[str, Harness]:
+    paths = sorted(stress_folder().glob("*.py"))
+    return {harness.name: harness for path in paths for harness in _all_of(path)}
+
+
+def load(name: str) -> Harness:
+    """Load a harness or scenario by name, or by the path of its file.
+
+    Args:
+        name: one of the project's own; or a Python file; or ``FILE.py::NAME``, one of the
+            scenarios of a file.
 
     Raises:
         HarnessError: there is none, or its file lacks something.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".py":
-        path = stress_folder() / f"{name_or_path}.py"
+    given, _, chosen = name.partition("::")
+    if not given.endswith(".py"):
+        path = stress_folder() / f"{given}.py"
+        own = {} if path.is_file() else _own()
+        if given in own and not chosen:
+            return own[given]
         if not path.is_file():
-            raise HarnessError(_unknown(name_or_path))
-    elif not path.is_file():
-        raise HarnessError(f"{path}: no such file; a harness is a name or a Python file")
-    return _harness_of(path.resolve(), _module_of(path.resolve()))
+            raise HarnessError(_unknown(given))
+    else:
+        path = Path(given)
+        if not path.is_file():
+            raise HarnessError(f"{path}: no such file; a harness is a name or a Python file")
+    return _one_of(path.resolve(), chosen)
+
+
+def _one_of(path: Path, chosen: str) -> Harness:
+    found = _all_of(path)
+    if not chosen and len(found) == 1:
+        return found[0]
+    names = [harness.name for harness in found]
+    if not chosen:
+        raise HarnessError(
+            f"{path.name}: it has {len(found)} scenarios: say which, for example "
+            f"{path.name}::{names[0]}"
+        )
+    if chosen not in names:
+        raise HarnessError(f"{path.name}::{chosen}: it has {', '.join(names)}")
+    return found[names.index(chosen)]
+
+
+def _all_of(path: Path) -> list[Harness]:
+    """Return the harness that a file is, or a harness for each scenario that it declares."""
+    from testbed.scenario.harness import harness_of
+    from testbed.scenario.model import Scenario
+
+    module = _module_of(path)
+    scenarios = [value for value in vars(module).values() if isinstance(value, Scenario)]
+    if not scenarios:
+        return [_harness_of(path, module)]
+    return [harness_of(one, path) for one in dict.fromkeys(scenarios)]
 
 
 def _unknown(name: str) -> str:
-    names = sorted(path.stem for path in stress_folder().glob("*.py"))
+    names = [harness.name for harness in harnesses()]
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
     return f"{name}: no such harness; {hint}"

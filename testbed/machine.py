@@ -31,10 +31,10 @@ __all__ = ["Machine", "MachineConfig", "Poke", "State", "TextImage"]
 MASK = 2**64 - 1
 
 BOOT_PATIENCE = 30.0  # s
-CALL_PATIENCE = 30.0  # s
+CALL_PATIENCE = 60.0  # s
 
 # A coordinator that shows no sign of life for so long is lost, s.
-HEARTBEAT_PATIENCE = 5.0
+HEARTBEAT_PATIENCE = 20.0
 
 # How often the heartbeat is looked at while waiting, s.
 LOOK = 0.25

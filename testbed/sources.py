@@ -61,7 +61,8 @@ class SourceTree:
             BuildError: a folder of the core has no source.
         """
         found = []
-        for folder in ("shm_layout", "workers/kernel", "workers/x86", f"workers/{self.machine}"):
+        folders = ("kernel", "x86", "tasks", self.machine)
+        for folder in ("shm_layout", *(f"workers/{one}" for one in folders)):
             paths = sorted([*self.root.glob(f"{folder}/*.c"), *self.root.glob(f"{folder}/*.S")])
             if not paths:
                 raise BuildError(f"{self.root / folder}: no C sources here")

@@ -245,7 +245,7 @@ class _Runner:
     def _config(self, seed: int) -> MachineConfig:
         options = self.options
         named = {
-            name: options.extra[name] for name in ("fail_arm", "fail_alloc")
+            name: options.extra[name] for name in ("fail_arm", "fail_alloc", "write_delay")
             if options.extra.get(name)
         }
         if options.cores:

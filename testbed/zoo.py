@@ -140,23 +140,27 @@ def zoo_folder() -> Path:
     return stress_folder() / "zoo"
 
 
-def entries(names: Sequence[str] = ()) -> list[Entry]:
+def entries(names: Sequence[str] = (), folder: Path | None = None) -> list[Entry]:
     """Return the bugs of these names, all of them without one.
+
+    Args:
+        names: of bugs.
+        folder: where they are; `zoo_folder()` by default.
 
     Raises:
         ZooError: there is none of a name, or one cannot be used.
     """
-    known = sorted(path.stem for path in zoo_folder().glob("*.patch"))
+    folder = (folder or zoo_folder()).resolve()
+    known = sorted(path.stem for path in folder.glob("*.patch"))
     for name in names:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
             raise ZooError(f"{name}: no such bug in the zoo; {hint}")
-    return [_entry(name) for name in names or known]
+    return [_entry(folder / f"{name}.toml") for name in names or known]
 
 
-def _entry(name: str) -> Entry:
-    path = zoo_folder() / f"{name}.toml"
+def _entry(path: Path) -> Entry:
     try:
         bug = msgspec.toml.decode(path.read_bytes(), type=Bug)
     except OSError as error:
@@ -165,7 +169,7 @@ def _entry(name: str) -> Entry:
         raise ZooError(f"{path}: {error}") from error
     if bug.expected == "hard" and not bug.reason:
         raise ZooError(f"{path}: a bug that is hard to find needs a reason")
-    return Entry(name, path.with_suffix(".patch"), bug)
+    return Entry(path.stem, path.with_suffix(".patch"), bug)
 
 
 def run(
@@ -176,6 +180,7 @@ def run(
     seed: int = 0,
     cpus: int | None = None,
     runs: Path | None = None,
+    folder: Path | None = None,
     done: Callable[[ZooResult], None] = lambda _result: None,
 ) -> list[ZooResult]:
     """Look for each bug until it is found or its time is over.
@@ -188,6 +193,7 @@ def run(
         seed: of every random choice.
         cpus: of each machine; None = as the bug says.
         runs: the folder of all runs, None for the usual one; each finding gets a run in it.
+        folder: where the bugs are, see `entries`.
         done: called after each bug, in the order in which they end.
 
     Returns:
@@ -199,7 +205,7 @@ def run(
     """
     if mode != "real":
         raise ZooError(f"mode {mode}: bugs are looked for on the real machine, mode real")
-    chosen = entries(names)
+    chosen = entries(names, folder)
     search = _Search(budget_s, seed, cpus, runs, threading.Event())
     results: dict[str, ZooResult] = {}
     # Never on the main thread, so that Ctrl-C ends all of it and not one run.

@@ -103,10 +103,20 @@ def harness_command(harness: "Harness", named: str) -> click.Command:
 
     own = [_own_option(option) for option in harness.options]
     command = click.Command(
-        named, params=[*own, *COMMON], callback=callback, help=harness.title,
+        named, params=[*own, *_common_options(harness)], callback=callback, help=harness.title,
         options_metavar="[OPTIONS]",
     )
     return json_option(runs_option(command))
+
+
+def _common_options(harness: "Harness") -> Iterator[click.Option]:
+    """Yield `COMMON`, with the CPUs that `harness` needs."""
+    for option in COMMON:
+        if option.name == "cpus" and harness.cpus is not None:
+            yield click.Option(["--cpus"], type=click.IntRange(harness.cpus, 64),
+                               default=harness.cpus, show_default=True, help=option.help)
+        else:
+            yield option
 
 
 def _own_option(option: "Option") -> click.Option:

@@ -182,7 +182,13 @@ class _Reader:
         task, cpu = int(record["task"]), int(record["cpu"])
         stack = record["stack"].tolist()
         if cpu < self.nr_cpus:
-            ip = ip or int(self.machine["cpu"][cpu]["frozen"]["regs"]["ip"])
+            frozen = self.machine["cpu"][cpu]["frozen"]
+            ip = ip or int(frozen["regs"]["ip"])
+            if not stack[0] and int(frozen["valid"]):
+                task = int(frozen["task"])
+                # One that idles does so on the thread of whichever task blocked last.
+                if int(self.machine["task"][task]["class"]) != TASK_IDLE:
+                    stack = frozen["stack"].tolist()
         return Side(
             cpu=cpu,
             task_index=task,

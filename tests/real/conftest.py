@@ -6,7 +6,7 @@ be in time for something: a test waits until a condition holds, and fails when i
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from testbed.build import Core, Request, build
+from testbed.errors import MachineFrozen
 from testbed.layout import Layout
-from testbed.machine import Machine, MachineConfig
+from testbed.machine import Machine, MachineConfig, State
+from testbed.symbols import Symbols
 from testbed.text.image import IMPORT_PREFIX, Image, build_image
 
 HERE = Path(__file__).parent
@@ -79,17 +81,22 @@ def kinds(machine: Machine) -> list[str]:
     return [names[int(kind)].removeprefix("FINDING_") for kind in machine.findings["kind"]]
 
 
+def provoke(machine: Machine, cpu: int, function: str, argument: int = 0) -> Any:
+    """Run a task that a finding must stop, and return that finding."""
+    with suppress(MachineFrozen):  # The task may be stopped before its start is confirmed.
+        machine.spawn(cpu, function, argument)
+    assert machine.wait(PATIENCE) is State.FROZEN
+    assert len(machine.findings) == 1
+    return machine.findings[0]
+
+
 def function_at(machine: Machine, address: int) -> str:
     """Return the function of the core that `address` lies in."""
-    from testbed.symbols import Symbols
-
     return Symbols.of(machine.core).places(address)[0].function
 
 
 def stack_of(machine: Machine, side: Any) -> list[str]:
     """Return the functions on the stack of one side of a finding, innermost first."""
-    from testbed.symbols import Symbols
-
     symbols = Symbols.of(machine.core)
     return [
         place.function

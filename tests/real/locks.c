@@ -284,6 +284,7 @@ s64 start_sleeper(u64 cpu)
 s64 stand_after_a_start(void *unused)
 {
 	current->progress++;
-	wait_at_gate();
+	while (!READ_ONCE(gate))
+		barrier();
 	return 0;
 }

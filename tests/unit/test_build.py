@@ -25,6 +25,7 @@ SOURCES = {
     "workers/kernel/twice.c": "#include <kernel/twice.h>\n\nint twice(int x)\n{\n"
     "\treturn 2 * x;\n}\n",
     "workers/kernel/other.c": "#include <shm_layout/types.h>\nu64 other;\n",
+    "workers/tasks/run.c": "int run_of_tasks;\n",
     "workers/x86/step.S": "\t.globl step\n\t.type step, @function\nstep:\n\tret\n"
     "\t.size step, . - step\n\t.section .note.GNU-stack\n",
     "workers/real/main.c": "#include <kernel/twice.h>\n#include <stdlib.h>\n\n"
@@ -100,7 +101,7 @@ def run(core: Core, number: int) -> int:
 
 EVERYTHING = sorted(
     ["link", "shm_layout/layout.c", "workers/kernel/other.c", "workers/kernel/twice.c",
-     "workers/real/main.c", "workers/x86/step.S"]
+     "workers/real/main.c", "workers/tasks/run.c", "workers/x86/step.S"]
 )  # fmt: skip
 
 

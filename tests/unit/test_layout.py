@@ -109,6 +109,7 @@ def make_core(folder: Path, **files: str) -> tuple[Core, Path]:
         "workers/kernel/types.c": TYPES,
         "workers/x86/other.c": OTHER,
         "workers/x86/places.c": PLACES,
+        "workers/tasks/run.c": "int run_of_tasks;\n",
         "workers/real/main.c": files.get("main", "int main(void) { return 0; }\n"),
     }
     for name, text in sources.items():

@@ -29,6 +29,9 @@ FOREIGN = {
     "reports": (*C_FILES, ".py"),
 }
 
+# What runs on either machine: folders of workers/.
+SHARED = ("kernel", "tasks")
+
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 INCLUDE = re.compile(r'#\s*include\s+[<"]([^">]+)[">]')
 CONDITIONAL = re.compile(r"#\s*(if|ifdef|ifndef|elif|else)\b")
@@ -110,7 +113,8 @@ def misplaced_languages(root: Path) -> list[str]:
 def machine_specific_mechanisms(root: Path) -> list[str]:
     """What runs on either machine includes no system header and calls no system."""
     found = []
-    for path in sorted((root / "workers" / "kernel").glob("*.[ch]")):
+    paths = [path for folder in SHARED for path in (root / "workers" / folder).glob("*.[ch]")]
+    for path in sorted(paths):
         blank = COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), path.read_text())
         for number, line in enumerate(blank.splitlines(), 1):
             why = _machine_specific(root, path, line)
@@ -129,7 +133,7 @@ def _machine_specific(root: Path, path: Path, line: str) -> str:
             return f"{include[1]} is not of the project"
         return ""
     conditional = CONDITIONAL.match(line)
-    guard = re.match(r"#ifndef KERNEL_\w+_H$", line) if path.suffix == ".h" else None
+    guard = re.match(r"#ifndef (KERNEL|TASKS)_\w+_H$", line) if path.suffix == ".h" else None
     if conditional and not guard:
         return f"#{conditional[1]}: the same source runs on both machines"
     system = OPERATING_SYSTEM.search(line)
@@ -180,6 +184,7 @@ PLANTED: list[tuple[Check, str, str, int]] = [
     (machine_specific_mechanisms, "workers/kernel/a.c", "#include <real/real.h>\n", 1),
     (machine_specific_mechanisms, "workers/kernel/a.c", "#ifdef VIRTUAL\n", 1),
     (machine_specific_mechanisms, "workers/kernel/a.h", "\n#if 1\n", 2),
+    (machine_specific_mechanisms, "workers/tasks/a.c", "#ifdef VIRTUAL\n", 1),
     (machine_specific_mechanisms, "workers/kernel/a.c", 'asm("nop");\n', 1),
     (machine_specific_mechanisms, "workers/kernel/a.c", "\tsys_futex(p);\n", 1),
     (modules_without_a_sentence, "tests/a.py", '"""Helpers"""\n', 1),

@@ -11,6 +11,12 @@ void record_side(struct side *side);
 /* The same for the code that a trap interrupted. */
 void record_side_at(struct side *side, const struct pt_regs *regs);
 
+/* Another CPU as a side: where it stands is taken when the machine stops. */
+static inline struct side side_of_cpu(u32 cpu)
+{
+	return (struct side){ .cpu = cpu, .tsc = machine_cycles() };
+}
+
 /*
  * Report and stop the machine. @other is the other side, or NULL.
  * @regs is where a trap was taken, or NULL. Values by kind, see shm_layout/finding.h.

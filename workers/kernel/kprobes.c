@@ -22,6 +22,31 @@ struct hlist_head kprobe_table[KPROBE_TABLE_SIZE];
 DEFINE_MUTEX(kprobe_mutex);
 bool kprobes_all_disarmed;
 
+/* Who took the last probe of a bucket away; for reports. Written under kprobe_mutex. */
+static struct {
+	u64 addr;             /* 0 = nobody yet */
+	struct side side;
+} leavers[KPROBE_TABLE_SIZE];
+
+/* The probe, or aggregator, that stands in the table at @p's address leaves it. */
+static void unhash(struct kprobe *p)
+{
+	u64 bucket = kprobe_bucket(p->addr) - kprobe_table;
+
+	WRITE_ONCE(leavers[bucket].addr, 0);
+	smp_wmb(); /* Nobody's while it changes; pairs with kprobe_last_leaver(). */
+	record_side(&leavers[bucket].side);
+	smp_store_release(&leavers[bucket].addr, p->addr);
+	hlist_del_rcu(&p->hlist);
+}
+
+const struct side *kprobe_last_leaver(u64 addr)
+{
+	u64 bucket = kprobe_bucket(addr) - kprobe_table;
+
+	return smp_load_acquire(&leavers[bucket].addr) == addr ? &leavers[bucket].side : NULL;
+}
+
 /* Replace the first byte of @p's instruction, which is @from. Returns when all CPUs know. */
 static void change_breakpoint(struct kprobe *p, u8 from, u8 to)
 {
@@ -240,7 +265,7 @@ static bool unregister_top(struct kprobe *p)
 	trace_event(EVENT_UNREGISTER, (u64)p, p->addr);
 	/* Disarmed, and every CPU knows: now it may leave the table. */
 	if (ap == p || list_is_singular(&ap->list))
-		hlist_del_rcu(&ap->hlist);
+		unhash(ap);
 	else
 		aggr_remove_kprobe(ap, p);
 	return true;

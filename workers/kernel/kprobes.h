@@ -47,6 +47,9 @@ s64 kprobes_audit(void);
 /* The probe (or aggregator) at @addr. Context: kprobe_mutex held, or RCU reader. */
 struct kprobe *get_kprobe(u64 addr);
 
+/* Who took the last probe at @addr away, or NULL: nobody, or forgotten. For reports. */
+const struct side *kprobe_last_leaver(u64 addr);
+
 /* The text address whose copy lies at slot address @ip; 0 = none. For reports. */
 u64 kprobe_slot_origin(u64 ip);
 

@@ -161,8 +161,12 @@ static void ack_state(struct multi_stop_data *msdata)
 static void check_all_stopped(struct multi_stop_data *msdata)
 {
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
-		if (msdata->stopped & cpumask_of(cpu) && unlikely(!READ_ONCE(cpu_at(cpu)->irq_off)))
-			report_finding(FINDING_BAD_STATE, NULL, (u64)msdata->fn, cpu, 1);
+		struct side other;
+
+		if (!(msdata->stopped & cpumask_of(cpu)) || likely(READ_ONCE(cpu_at(cpu)->irq_off)))
+			continue;
+		other = side_of_cpu(cpu);
+		report_finding(FINDING_BAD_STATE, &other, (u64)msdata->fn, 0, 1, cpu);
 	}
 }
 

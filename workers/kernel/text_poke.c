@@ -93,19 +93,76 @@ const struct side *text_suspect(u64 ip)
 	return writer || !newest ? writer : &newest->side;
 }
 
+/* Byte by byte, and not at once: other CPUs may run what stands there in between. */
+static void write_slowly(u8 *to, const u8 *bytes, size_t length)
+{
+	for (size_t n = 0; n < length; n++) {
+		u64 start = machine_cycles();
+
+		WRITE_ONCE(to[n], bytes[n]);
+		while (n + 1 < length && machine_cycles() - start < the_machine->config.write_delay)
+			barrier();
+	}
+}
+
 static void write_text(u64 addr, const u8 *bytes, size_t length)
 {
 	u64 shown = 0;
 
 	copy_bytes(&shown, bytes, length < sizeof(shown) ? length : sizeof(shown));
 	trace_event(EVENT_POKE, addr, shown);
-	copy_bytes(text_alias(addr), bytes, length);
+	if (unlikely(the_machine->config.write_delay))
+		write_slowly(text_alias(addr), bytes, length);
+	else
+		copy_bytes(text_alias(addr), bytes, length);
 	poke_stats.writes++;
+}
+
+/* Real hardware seldom shows it when a CPU was left out: so it is looked at. */
+static void check_all_synced(const struct text_writer *writer)
+{
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		u64 synced = READ_ONCE(cpu_at(cpu)->synced);
+		struct side other;
+
+		if (!cpu_online(cpu) || likely((s64)(synced - writer->side.tsc) >= 0))
+			continue;
+		other = side_of_cpu(cpu);
+		report_finding(FINDING_BAD_STATE, &other, writer->addr, synced, writer->side.tsc,
+			       cpu);
+	}
+}
+
+static bool is_live(u64 addr)
+{
+	int module = text_module_at(addr);
+
+	return !is_slot_area(addr) &&
+	       (module < 0 || the_machine->text.module[module].state == MODULE_LIVE);
+}
+
+/* Every CPU has fetched the instruction at @addr anew since a part of it was written. */
+static void check_insn_synced(u64 addr)
+{
+	u64 start = addr;
+
+	while (is_text(start) && addr - start < MAX_INSN_LENGTH &&
+	       text_insn_at(start)->length <= addr - start)
+		start--;
+	if (!is_text(start) || !is_live(addr))
+		return;
+	for (u64 byte = start; byte - start < text_insn_at(start)->length; byte++) {
+		const struct text_writer *writer = &text_writers[byte % MAX_WRITERS];
+
+		if (writer->addr == byte)
+			check_all_synced(writer);
+	}
 }
 
 void text_poke(u64 addr, const void *bytes, size_t length)
 {
 	check_text_mutex();
+	check_insn_synced(addr);
 	note_writer(addr, length);
 	write_text(addr, bytes, length);
 }
@@ -153,10 +210,11 @@ void text_poke_byte(u64 addr, u8 byte)
 	poke_stats.bytes++;
 	if (the_machine->config.poke_method == POKE_STOP_MACHINE) {
 		text_poke_smp_batch(&loc, 1);
-		return;
+	} else {
+		text_poke(addr, &byte, 1);
+		sync_each_cpu();
 	}
-	text_poke(addr, &byte, 1);
-	sync_each_cpu();
+	check_all_synced(newest_writer);
 }
 
 /* From here on handlers may use poke_vec. */
@@ -226,6 +284,7 @@ void text_poke_finish(void)
 		text_poke_smp_batch(poke_vec, poke_nr);
 	else
 		text_poke_int3_batch(poke_vec, poke_nr);
+	check_all_synced(newest_writer);
 	poke_nr = 0;
 }
 

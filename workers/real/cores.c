@@ -3,136 +3,107 @@
  * Who may use a core, when there are more CPUs than cores.
  *
  * The scheduler of the host does not know who waits for whom: a CPU that others
- * wait for may stand behind busy ones for several of its ticks. So at most as
- * many CPUs run as there are cores; the others sleep. Who goes to sleep passes
- * its core on: first to a CPU that was woken or interrupted, then to the one
- * that has waited longest. Who has answered an interrupt gives way while others
- * still have to. The coordinator takes cores away in turn.
+ * wait for may stand behind busy ones for several of its ticks. So each CPU
+ * belongs to one core, and of those that share a core one runs; the others
+ * sleep. Who goes to sleep passes the core on: first to a CPU that was woken or
+ * interrupted, then to the one that has waited longest. Who has answered an
+ * interrupt gives way while others of its core still have to. The coordinator
+ * takes cores away in turn.
+ *
+ * A core here is a place in line, not one of the host's: where a thread runs is
+ * the host's business. (Pinning each thread to a core of the host gains nothing,
+ * and on a busy host threads that are pinned, or moved, are starved for seconds.)
  *
  * This decides about speed only: no mechanism relies on it, and a CPU that runs
  * without a core for a moment (a signal came while it fell asleep) does no harm.
  */
-#define _GNU_SOURCE
 #include "real.h"
 
-#include <sched.h>
+#include <irqflags.h>
 
-#define LOCK_PATIENCE 20000   /* turns; then somebody died with the lock in hand */
+#define LOCK_TURNS 200
+#define LOCK_TURN_NS 5000000UL
 #define SLICE_NS 2000000UL
 
-static struct {
-	u32 lock;
-	u32 free;             /* cores that nobody uses; under lock */
-	u64 wants;            /* CPUs that wait for one; under lock, all read */
-	u64 urgent;           /* those of them that others wait for; under lock, all read */
-	u64 spare;            /* which cores are free; under lock */
-	u64 ticket;           /* orders those that wait; under lock */
-	u64 asked[MAX_CPUS];  /* ticket of each; under lock */
-	u64 since[MAX_CPUS];  /* when it got its core, ns; under lock */
-} cores __cacheline_aligned;
+enum { LOCK_FREE, LOCK_TAKEN, LOCK_CONTENDED };
 
-static cpu_set_t allowed;     /* cores of the host; the coordinator writes before boot */
+/* One core and the CPUs that share it. All under lock; who reads without, only guesses. */
+static struct core_line {
+	u32 lock;             /* futex: one of the above */
+	u32 holder;           /* the CPU that has it, plus 1; 0 = none */
+	u64 wants;            /* CPUs that wait for it */
+	u64 urgent;           /* those of them that others wait for */
+	u64 ticket;           /* orders those that wait */
+	u64 since;            /* when it was passed on last, machine time, ns */
+	u64 pad[2];
+} lines[MAX_CPUS] __cacheline_aligned;
 
-void cores_init(void)
+static u64 asked[MAX_CPUS];   /* ticket of each CPU that waits; under its core's lock */
+
+static struct core_line *line_of(const struct cpu *cpu)
 {
-	u32 n = the_machine->config.cores;
-
-	sched_getaffinity(0, sizeof(allowed), &allowed);
-	cores.spare = n >= 64 ? ~0UL : (1UL << n) - 1;
-}
-
-/* The nth core that the host lets us use. */
-static int host_core(u32 n)
-{
-	for (int core = 0; core < CPU_SETSIZE; core++) {
-		if (CPU_ISSET(core, &allowed) && n-- == 0)
-			return core;
-	}
-	return -1;
+	return &lines[cpu->id % the_machine->config.cores];
 }
 
 /*
- * A thread that is woken must stand behind the one that wakes it: elsewhere it
- * would wait for the host's next tick while this core goes to sleep.
+ * Who waits for the lock sleeps: its holder may have lost its core to the host.
+ * False after a while: then the holder died, and so did the machine.
  */
-void core_pin(s32 tid, u32 core)
+static bool lock_line(struct core_line *line)
 {
-	cpu_set_t set;
-	int number = host_core(core);
-
-	if (number < 0)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(number, &set);
-	sched_setaffinity(tid, sizeof(set), &set);
-}
-
-static bool lock_cores(void)
-{
-	for (int turn = 0; turn < LOCK_PATIENCE; turn++) {
-		if (!READ_ONCE(cores.lock) && !xchg(&cores.lock, 1))
+	if (cmpxchg(&line->lock, LOCK_FREE, LOCK_TAKEN) == LOCK_FREE)
+		return true;
+	for (int turn = 0; turn < LOCK_TURNS; turn++) {
+		if (xchg(&line->lock, LOCK_CONTENDED) == LOCK_FREE)
 			return true;
-		if (turn % 64 == 63)
-			sched_yield();
-		else
-			__builtin_ia32_pause();
+		futex_wait(&line->lock, LOCK_CONTENDED, LOCK_TURN_NS);
 	}
 	return false;
 }
 
-static void unlock_cores(void)
+static void unlock_line(struct core_line *line)
 {
-	smp_store_release(&cores.lock, 0);
+	if (xchg(&line->lock, LOCK_FREE) == LOCK_CONTENDED)
+		futex_wake(&line->lock, 1);
 }
 
-/* Under the lock: @cpu may go on, on this core. */
-static void grant(struct cpu *cpu, u32 core)
+/* Under the lock: @cpu may go on. */
+static void grant(struct core_line *line, struct cpu *cpu)
 {
 	u64 bit = 1UL << cpu->id;
 
-	cpu->core_number = core;
-	core_pin(cpu->owner_tid, core);
-
-	cores.wants &= ~bit;
-	cores.urgent &= ~bit;
-	cores.since[cpu->id] = machine_now();
+	WRITE_ONCE(line->wants, line->wants & ~bit);
+	WRITE_ONCE(line->urgent, line->urgent & ~bit);
+	line->since = machine_now();
+	WRITE_ONCE(line->holder, cpu->id + 1);
 	WRITE_ONCE(cpu->core, CORE_HELD);
 }
 
-/* Under the lock: there is a spare core. */
-static void take_spare(struct cpu *cpu)
+static struct cpu *next_in_line(const struct core_line *line)
 {
-	u32 core = __builtin_ctzl(cores.spare);
-
-	cores.spare &= cores.spare - 1;
-	grant(cpu, core);
-}
-
-static struct cpu *next_in_line(void)
-{
-	u64 mask = cores.urgent ? cores.urgent : cores.wants;
-	u32 best = MAX_CPUS;
+	u64 mask = line->urgent ? line->urgent : line->wants;
+	struct cpu *best = NULL;
 
 	for (; mask; mask &= mask - 1) {
 		u32 n = __builtin_ctzl(mask);
 
-		if (best == MAX_CPUS || cores.asked[n] < cores.asked[best])
-			best = n;
+		if (!best || asked[n] < asked[best->id])
+			best = cpu_at(n);
 	}
-	return best == MAX_CPUS ? NULL : cpu_at(best);
+	return best;
 }
 
-/* Under the lock: a core is free now. Returns who gets it, to be told without the lock. */
-static struct cpu *pass_on(u32 core)
+/* Under the lock. */
+static void stand_in_line(struct core_line *line, struct cpu *cpu, bool urgent)
 {
-	struct cpu *next = next_in_line();
+	u64 bit = 1UL << cpu->id;
 
-	if (next) {
-		grant(next, core);
-	} else {
-		cores.spare |= 1UL << core;
-	}
-	return next;
+	if (!(line->wants & bit))
+		asked[cpu->id] = line->ticket++;
+	WRITE_ONCE(line->wants, line->wants | bit);
+	if (urgent)
+		WRITE_ONCE(line->urgent, line->urgent | bit);
+	WRITE_ONCE(cpu->core, CORE_WANTED);
 }
 
 static void tell(struct cpu *cpu)
@@ -143,62 +114,63 @@ static void tell(struct cpu *cpu)
 	futex_wake(&cpu->event, 1);
 }
 
-/* Under the lock. */
-static void stand_in_line(struct cpu *cpu, bool urgent)
-{
-	u64 bit = 1UL << cpu->id;
-
-	if (!(cores.wants & bit))
-		cores.asked[cpu->id] = cores.ticket++;
-	WRITE_ONCE(cores.wants, cores.wants | bit);
-	if (urgent)
-		WRITE_ONCE(cores.urgent, cores.urgent | bit);
-	WRITE_ONCE(cpu->core, CORE_WANTED);
-}
-
-/* The running CPU is about to sleep. A signal finds interrupts off meanwhile. */
+/* The running CPU is about to sleep; it looks at its interrupts afterwards. */
 void core_release(struct cpu *cpu)
 {
+	struct core_line *line = line_of(cpu);
 	u32 irq_off = cpu->irq_off;
 	struct cpu *next = NULL;
 
 	WRITE_ONCE(cpu->irq_off, 1);
 	barrier();
-	if (cpu->core == CORE_HELD && lock_cores()) {
+	if (cpu->core == CORE_HELD && lock_line(line)) {
 		WRITE_ONCE(cpu->core, CORE_NONE);
-		next = pass_on(cpu->core_number);
-		unlock_cores();
+		WRITE_ONCE(line->holder, 0);
+		next = next_in_line(line);
+		if (next)
+			grant(line, next);
+		unlock_line(line);
 	}
 	tell(next);
 	barrier();
 	WRITE_ONCE(cpu->irq_off, irq_off);
 }
 
-/* @cpu sleeps, or is about to, and should not any more. */
-void core_kick(struct cpu *cpu)
+/* With interrupts off, so that no handler wants the lock that this thread holds. */
+static bool kick_locked(struct core_line *line, struct cpu *cpu)
 {
-	struct cpu *self = this_cpu();
-	u32 irq_off = self ? self->irq_off : 0;
 	bool go = true;
 
-	if (self)
-		WRITE_ONCE(self->irq_off, 1);
-	barrier();
-	atomic_inc(&cpu->event);
-	if (lock_cores()) {
-		if (cpu->core == CORE_NONE && cores.spare) {
-			take_spare(cpu);
-		} else if (cpu->core != CORE_HELD) {
-			stand_in_line(cpu, true);
-			go = false;
-		}
-		unlock_cores();
+	if (!lock_line(line))
+		return true;
+	if (cpu->core == CORE_NONE && !line->holder) {
+		grant(line, cpu);
+	} else if (cpu->core != CORE_HELD) {
+		stand_in_line(line, cpu, true);
+		go = false;
 	}
-	if (go)
-		futex_wake(&cpu->event, 1);
-	barrier();
-	if (self)
-		WRITE_ONCE(self->irq_off, irq_off);
+	unlock_line(line);
+	return go;
+}
+
+/* @cpu sleeps, or is about to, and should not any more. Any context, also the coordinator. */
+void core_kick(struct cpu *cpu)
+{
+	struct core_line *line = line_of(cpu);
+	struct cpu *self = this_cpu();
+	u32 flags = self ? local_irq_save() : 1, holder;
+
+	if (kick_locked(line, cpu)) {
+		tell(cpu);
+	} else {
+		atomic_inc(&cpu->event);
+		/* If it is this CPU, it will sleep soon, or has an interrupt to end. */
+		holder = READ_ONCE(line->holder);
+		if (holder && cpu_at(holder - 1) != self && cpu_at(holder - 1) != cpu)
+			machine_raise_irq(holder - 1, IRQ_YIELD);
+	}
+	/* A signal that came meanwhile found interrupts off, and will not come again. */
+	local_irq_restore(flags);
 }
 
 static void wait_for_core(struct cpu *cpu)
@@ -215,42 +187,46 @@ static void wait_for_core(struct cpu *cpu)
 /* The running CPU has woken up: go on when it has a core. */
 void core_acquire(struct cpu *cpu)
 {
+	struct core_line *line = line_of(cpu);
 	u32 irq_off = cpu->irq_off;
 
 	if (READ_ONCE(cpu->core) == CORE_HELD)
 		return;
 	WRITE_ONCE(cpu->irq_off, 1);
 	barrier();
-	if (lock_cores()) {
-		if (cpu->core == CORE_NONE && cores.spare) {
-			take_spare(cpu);
-		} else if (cpu->core == CORE_NONE) {
-			stand_in_line(cpu, false);
-		}
-		unlock_cores();
+	if (lock_line(line)) {
+		if (cpu->core == CORE_NONE && !line->holder)
+			grant(line, cpu);
+		else if (cpu->core == CORE_NONE)
+			stand_in_line(line, cpu, false);
+		unlock_line(line);
 		wait_for_core(cpu);
 	}
 	barrier();
 	WRITE_ONCE(cpu->irq_off, irq_off);
 }
 
-/* Interrupts are off. Let those go first that others wait for, or @all that wait. */
-void core_yield(struct cpu *cpu, bool all)
+/*
+ * Interrupts are off, and this CPU would go back to computing. Let those go first
+ * that others wait for, and anybody who waits if the coordinator has asked for it.
+ */
+void core_give_way(struct cpu *cpu)
 {
+	struct core_line *line = line_of(cpu);
 	struct cpu *next = NULL;
+	bool all = cpu->yield;
 
-	if (!(all ? READ_ONCE(cores.wants) : READ_ONCE(cores.urgent)))
-		return;
-	if (cpu->core != CORE_HELD)
+	cpu->yield = 0;
+	if (cpu->core != CORE_HELD || !(all ? READ_ONCE(line->wants) : READ_ONCE(line->urgent)))
 		return;
 	(void)xchg(&cpu->sleeping, 1);
-	if (!READ_ONCE(cpu->irq_pending) && lock_cores()) {
-		next = next_in_line();
+	if (!READ_ONCE(cpu->irq_pending) && lock_line(line)) {
+		next = next_in_line(line);
 		if (next) {
-			grant(next, cpu->core_number);
-			stand_in_line(cpu, false);
+			stand_in_line(line, cpu, false);
+			grant(line, next);
 		}
-		unlock_cores();
+		unlock_line(line);
 		tell(next);
 		if (next)
 			wait_for_core(cpu);
@@ -259,17 +235,17 @@ void core_yield(struct cpu *cpu, bool all)
 	sync_core();
 }
 
-/* By the coordinator: those that have had a core for long, while others wait for one. */
+/* By the coordinator: ask for cores that others wait for, at once or after a slice. */
 void cores_rotate(void)
 {
 	u64 now = machine_now();
-	u32 wanted = __builtin_popcountl(READ_ONCE(cores.wants));
-	u64 slice = READ_ONCE(cores.urgent) ? 0 : SLICE_NS;
 
-	for (u32 n = 0; n < the_machine->config.cpus && wanted; n++) {
-		if (READ_ONCE(cpu_at(n)->core) != CORE_HELD || now - cores.since[n] < slice)
-			continue;
-		machine_raise_irq(n, IRQ_YIELD);
-		wanted--;
+	for (u32 n = 0; n < the_machine->config.cpus; n++) {
+		const struct core_line *line = line_of(cpu_at(n));
+		u64 slice = READ_ONCE(line->urgent) ? 0 : SLICE_NS;
+
+		if (READ_ONCE(cpu_at(n)->core) == CORE_HELD && READ_ONCE(line->wants) &&
+		    now - READ_ONCE(line->since) >= slice)
+			machine_raise_irq(n, IRQ_YIELD);
 	}
 }

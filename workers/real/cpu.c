@@ -27,8 +27,6 @@ __thread struct task_struct *machine_self;
 static void hand_to(struct cpu *cpu, struct task_struct *next)
 {
 	WRITE_ONCE(cpu->owner_tid, next->tid);
-	if (cpu->core == CORE_HELD)
-		core_pin(next->tid, cpu->core_number);
 	WRITE_ONCE(next->parked_frame, 0);
 	(void)xchg(&next->park, 1);
 	futex_wake(&next->park, 1);
@@ -49,8 +47,8 @@ void machine_switch(struct task_struct *prev, struct task_struct *next)
 
 	WRITE_ONCE(self->parked_frame, (u64)__builtin_frame_address(0));
 	/* Back to a task that was only computing: others may be waited for. */
-	if (next->preempted && machine_is_oversubscribed())
-		core_yield(cpu, false);
+	if (next->preempted)
+		core_give_way(cpu);
 	if (next == cpu->idle && self != cpu->idle) {
 		while (cpu->curr == cpu->idle)
 			cpu_idle_step();
@@ -169,15 +167,17 @@ static void make_idle_task(struct cpu *cpu)
 		futex_wait(&idle->has_thread, 0, 0);
 }
 
+/* If asked to, and if there are enough: each CPU on a core of the host. Threads inherit it. */
 static void pin(u32 id)
 {
 	cpu_set_t allowed, one;
-	u32 nth = 0;
+	u32 nth = id;
 
-	if (!the_machine->config.pin || sched_getaffinity(0, sizeof(allowed), &allowed))
+	if (!the_machine->config.pin || machine_is_oversubscribed() ||
+	    sched_getaffinity(0, sizeof(allowed), &allowed))
 		return;
-	for (u32 core = 0; core < CPU_SETSIZE; core++) {
-		if (!CPU_ISSET(core, &allowed) || nth++ != id % the_machine->config.cores)
+	for (int core = 0; core < CPU_SETSIZE; core++) {
+		if (!CPU_ISSET(core, &allowed) || nth--)
 			continue;
 		CPU_ZERO(&one);
 		CPU_SET(core, &one);
@@ -199,9 +199,9 @@ void cpu_main(u32 id)
 		_exit(0);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	pin(id);
 	cpu->id = id;
 	cpu->pid = getpid();
+	pin(id);
 	make_idle_task(cpu);
 	hand_to(cpu, cpu->idle);
 	WRITE_ONCE(cpu->online, 1);

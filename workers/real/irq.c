@@ -57,13 +57,10 @@ u32 machine_take_irqs(void)
 void machine_irqs_done(void)
 {
 	struct cpu *cpu = this_cpu();
-	bool all = cpu->yield;
 
-	/* A task that was woken here may be what the others wait for. */
-	if (cpu->preempt_work & PREEMPT_WORK_RESCHED || !machine_is_oversubscribed())
-		return;
-	cpu->yield = 0;
-	core_yield(cpu, all);
+	/* A task that was woken here may be what the others wait for: machine_switch() gives way. */
+	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED))
+		core_give_way(cpu);
 }
 
 static void irq_signal(int signal, siginfo_t *info, void *context)

@@ -51,6 +51,7 @@ static inline void sync_core(void)
 		"iretq\n"
 		"1:"
 		: "=&r"(scratch) : : "memory", "cc");
+	WRITE_ONCE(machine_this_cpu->synced, machine_cycles());
 }
 
 #endif

@@ -122,7 +122,6 @@ int main(int argc, char **argv)
 		return fail(BOOT_SIGNALS, error), 3;
 	the_machine->state = MACHINE_BOOTING;
 	kernel_early_init();
-	cores_init();
 	error = fork_cpus();
 	if (error)
 		fail(BOOT_FORK, error);

@@ -42,13 +42,11 @@ bool machine_is_oversubscribed(void);
 void kick_sleeper(struct cpu *cpu);
 
 /* cores.c */
-void cores_init(void);
-void core_pin(s32 tid, u32 core);
 void cores_rotate(void);
 void core_release(struct cpu *cpu);
 void core_acquire(struct cpu *cpu);
 void core_kick(struct cpu *cpu);
-void core_yield(struct cpu *cpu, bool all);
+void core_give_way(struct cpu *cpu);
 
 /* irq.c, trap.c */
 int install_irq_handler(void);

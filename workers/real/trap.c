@@ -132,7 +132,7 @@ static void fault_signal(int signal, siginfo_t *info, void *data)
 {
 	ucontext_t *context = data;
 	const struct slab_object *object;
-	const struct side *other;
+	const struct side *other = NULL;
 	struct pt_regs regs;
 
 	if (!this_cpu() || !machine_self)
@@ -140,7 +140,10 @@ static void fault_signal(int signal, siginfo_t *info, void *data)
 	WRITE_ONCE(this_cpu()->irq_off, 1);
 	regs_from_context(&regs, context);
 	object = slab_suspect(&regs);
-	other = object ? &object->freed : is_text(regs.ip) ? text_suspect(regs.ip) : NULL;
+	if (object)
+		other = &object->freed;
+	else if (is_text(regs.ip) || (u64)info->si_addr == regs.ip)
+		other = text_suspect(regs.ip);
 	report_finding_at(FINDING_CRASH, other, &regs,
 			  (u64[6]){ signal, (u64)info->si_addr, regs.orig_ax,
 				    context->uc_mcontext.gregs[REG_ERR] });

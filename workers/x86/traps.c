@@ -14,11 +14,21 @@ static u8 byte_at(u64 addr)
 	return is_text(addr) ? READ_ONCE(*text_alias(addr)) : 0;
 }
 
+/* Whoever changed last what happens at @addr: wrote text, or took a probe away. */
+static const struct side *suspect(u64 addr)
+{
+	const struct side *writer = text_last_writer(addr), *leaver = kprobe_last_leaver(addr);
+
+	if (leaver && (!writer || leaver->tsc > writer->tsc))
+		return leaver;
+	return writer ? writer : text_suspect(addr);
+}
+
 static void report_unknown_trap(const struct pt_regs *regs, u64 addr)
 {
 	const u64 value[6] = { addr, byte_at(addr), kprobe_slot_origin(addr) };
 
-	report_finding_at(FINDING_UNKNOWN_TRAP, text_suspect(addr), regs, value);
+	report_finding_at(FINDING_UNKNOWN_TRAP, suspect(addr), regs, value);
 }
 
 /* Text being changed goes first: there may be a probe at the same address. */

@@ -1,0 +1,259 @@
+"""What is wrong with a scenario, as far as that is sure before it runs.
+
+A sentence names the scenario, the place and the value. What depends on which task comes first is
+not wrong: the machine counts it as misuse when it happens.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+
+from testbed.errors import TestbedError
+from testbed.scenario.model import (
+    VERDICTS,
+    VOCABULARY,
+    Operation,
+    Probe,
+    Scenario,
+    Task,
+    operation_source,
+)
+from testbed.text.image import Image, build_image
+from testbed.text.model import TEXT_BASE, FunctionFlag, InsnClass, InsnFlag, PatchSite, TextFunction
+
+__all__ = [
+    "HANDLERS", "ScenarioError", "alternatives", "check", "check_probe", "closure",
+    "function_named", "own_image", "places", "site_of",
+]  # fmt: skip
+
+# workers/kernel/probe_handlers.h.
+HANDLERS = ("count", "delay", "reenter", "skip", "post_count", "unregister_elsewhere")
+
+MAX_TASKS, MAX_PROBES, MAX_MET = 32, 64, 16  # SCENARIO_TASKS, SCENARIO_PROBES, JUDGE_SLOTS
+MAX_CPUS = 64
+MAX_TIMES = 1_000_000
+
+
+class ScenarioError(TestbedError):
+    """A scenario says something that cannot be meant."""
+
+
+@cache
+def own_image() -> Image:
+    """Return the assembled functions, which are the same in every image."""
+    return build_image(library=None, imports={})
+
+
+def function_named(name: str) -> TextFunction:
+    """Return an assembled function.
+
+    Raises:
+        ScenarioError: there is none of that name.
+    """
+    try:
+        return own_image().function(name)
+    except KeyError:
+        names = sorted(function.name for function in own_image().functions)
+        close = get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+        raise ScenarioError(f"function {name!r}: no such function; {hint}") from None
+
+
+def places(function: TextFunction) -> tuple[int, ...]:
+    """Return the offsets in a function that take a probe."""
+    if function.flags & FunctionFlag.NOPROBE:
+        return ()
+    start = function.addr - TEXT_BASE
+    rows = own_image().text_map[start : start + function.size]
+    return tuple(
+        offset for offset in own_image().boundaries(function)
+        if rows[offset]["class"] not in (InsnClass.NONE, InsnClass.REFUSED)
+        and not rows[offset]["flags"] & InsnFlag.PATCHABLE
+    )  # fmt: skip
+
+
+def site_of(name: str) -> PatchSite | None:
+    """Return what may be patched in a function."""
+    return next((site for site in own_image().sites if site.function == name), None)
+
+
+def alternatives(name: str) -> tuple[str, ...]:
+    """Return what may stand at a function's site, by number; () = it has none."""
+    site = site_of(name)
+    return ("unpatched", *(one.name for one in site.alternatives)) if site else ()
+
+
+@cache
+def closure(name: str) -> tuple[str, ...]:
+    """Return a function and all that each call of it enters exactly once, itself first."""
+    found = [name]
+    for callee in function_named(name).callees:
+        found += closure(callee)
+    return tuple(found)
+
+
+def check_probe(probe: Probe) -> None:
+    """Raise ScenarioError if `probe` cannot be registered, or its handler cannot run."""
+    function = function_named(probe.function)
+    here = f"kprobe on {probe.function}+{probe.offset}"
+    if probe.handler not in HANDLERS:
+        raise ScenarioError(
+            f"{here}: handler {probe.handler!r}: there are {', '.join(HANDLERS)}"
+        )
+    if probe.offset not in places(function):
+        take = ", ".join(map(str, places(function))) or "none"
+        raise ScenarioError(f"{here}: no probe can be put there; offsets that take one: {take}")
+    if probe.handler == "skip" and probe.offset:
+        raise ScenarioError(f"{here}: a skip handler returns from a function at its entry only")
+    if (probe.handler == "reenter") != bool(probe.enters):
+        raise ScenarioError(f"{here}: enters= is what a reenter handler calls, and it needs one")
+    if probe.returns and probe.handler != "skip":
+        raise ScenarioError(f"{here}: returns= is for a skip handler")
+    if probe.delay and probe.handler != "delay":
+        raise ScenarioError(f"{here}: delay= is for a delay handler")
+    if probe.enters:
+        entered = function_named(probe.enters)
+        if entered.expected is None or site_of(probe.enters):
+            raise ScenarioError(
+                f"{here}: enters={probe.enters}: only what takes two numbers, and is never "
+                "patched, can be called by a handler"
+            )
+
+
+def check(scenario: Scenario) -> None:
+    """Raise ScenarioError if `scenario` is surely not meant so."""
+    for problem in _problems(scenario):
+        raise ScenarioError(f"{scenario.name}: {problem}")
+
+
+def _problems(scenario: Scenario) -> Iterator[str]:
+    if not scenario.claim:
+        yield "it claims nothing: its docstring is the claim"
+    if scenario.expect not in VERDICTS:
+        yield f"expect={scenario.expect!r}: a scenario is expected to be {' or '.join(VERDICTS)}"
+    if not 1 <= scenario.cpus <= MAX_CPUS:
+        yield f"cpus={scenario.cpus}: a machine has 1 to {MAX_CPUS} CPUs"
+    if not 1 <= len(scenario.tasks) <= MAX_TASKS:
+        yield f"{len(scenario.tasks)} tasks: a scenario has 1 to {MAX_TASKS}"
+    if len(scenario.probes) > MAX_PROBES:
+        yield f"{len(scenario.probes)} probes: a scenario has at most {MAX_PROBES}"
+    for name in scenario.functions:
+        met = [p for p in scenario.probes if p.function in closure(name)]
+        if len(met) > MAX_MET:
+            yield f"{name}: a call of it meets {len(met)} probes, at most {MAX_MET} are judged"
+    for number, task in enumerate(scenario.tasks):
+        if not 0 <= task.cpu < scenario.cpus:
+            yield f"task {number}: cpu={task.cpu}: its CPUs are 0 to {scenario.cpus - 1}"
+        if isinstance(task, Task):
+            yield from _problems_of_task(scenario, number, task)
+    yield from _barriers(scenario)
+    yield from _lives(scenario)
+
+
+def _problems_of_task(scenario: Scenario, number: int, task: Task) -> Iterator[str]:
+    preempt = irq = 0
+    for step, operation in enumerate(task.operations):
+        kind = VOCABULARY[operation.name]
+        here = _place(scenario, number, step, operation)
+        off = "interrupts are off" if irq else "preemption is off" if preempt else ""
+        if kind.sleeps and off:
+            yield f"{here}: {off} there, and it may sleep"
+        if kind.waits and irq:
+            yield f"{here}: interrupts are off there, and it waits for one"
+        yield from (f"{here}: {problem}" for problem in _values(scenario, operation))
+        preempt += {"preempt_disable": 1, "preempt_enable": -1}.get(operation.name, 0)
+        irq += {"irq_disable": 1, "irq_enable": -1}.get(operation.name, 0)
+        if preempt < 0:
+            yield f"{here}: preemption is not off there"
+        if not 0 <= irq <= 1:
+            yield f"{here}: interrupts are {'off' if irq else 'on'} there already"
+    if preempt or irq:
+        yield f"task {number}: {'interrupts' if irq else 'preemption'} still off at its end"
+
+
+def _values(scenario: Scenario, operation: Operation) -> Iterator[str]:
+    if VOCABULARY[operation.name].function and operation.function not in scenario.functions:
+        yield f"function {operation.function} is not of this scenario: use m.function() of its m"
+    elif operation.name in ("call", "call_in_irq"):
+        if function_named(operation.function).expected is None:
+            yield f"{operation.function} cannot be called with two numbers"
+    elif operation.name == "patch":
+        known = alternatives(operation.function)
+        if not known:
+            sites = ", ".join(site.function for site in own_image().sites)
+            yield f"{operation.function} has no patch site; those that have: {sites}"
+        elif not 0 <= operation.alternative < len(known):
+            yield f"alternative {operation.alternative}: there are 0 to {len(known) - 1}"
+    if not 1 <= operation.times <= MAX_TIMES:
+        yield f"times={operation.times}: 1 to {MAX_TIMES}"
+    if not 0 <= operation.cpu < scenario.cpus:
+        yield f"cpu={operation.cpu}: its CPUs are 0 to {scenario.cpus - 1}"
+    if not all(0 <= value < 2**64 for value in (operation.a, operation.b)):
+        yield f"a={operation.a}, b={operation.b}: arguments are numbers of 64 bits"
+    most = VOCABULARY[operation.name].probes
+    count = len(operation.probes)
+    if count > most or (count == 0) != (most == 0):
+        yield f"{count} probes: a batch has 1 to {most}"
+    if len(set(operation.probes)) < count:
+        yield "the same probe twice"
+
+
+def _barriers(scenario: Scenario) -> Iterator[str]:
+    counts = {
+        number: sum(operation.name == "barrier" for operation in task.operations)
+        for number, task in enumerate(scenario.tasks) if isinstance(task, Task)
+    }
+    some = {number: count for number, count in counts.items() if count}
+    if len(set(some.values())) > 1:
+        told = ", ".join(f"task {number} has {count}" for number, count in some.items())
+        yield f"barriers: all tasks that have one need as many, else they wait for ever: {told}"
+
+
+def _lives(scenario: Scenario) -> Iterator[str]:
+    """Tell what is done to a probe that is surely not, or surely already, registered."""
+    changers = _tasks_that(scenario, ("register", "unregister"))
+    for probe in scenario.probes:
+        tasks = changers.get(probe.number, ())
+        registered = probe.number in _tasks_that(scenario, ("register",))
+        for number, task in enumerate(scenario.tasks):
+            if not isinstance(task, Task):
+                continue
+            if not registered:
+                yield from _used(scenario, probe, number, task)
+            elif tuple(tasks) == (number,):
+                yield from _life(scenario, probe, number, task)
+
+
+def _tasks_that(scenario: Scenario, names: Sequence[str]) -> Mapping[int, Sequence[int]]:
+    """Return the tasks that do such a thing to a probe, by its number."""
+    found: dict[int, list[int]] = {}
+    for number, task in enumerate(scenario.tasks):
+        for operation in task.operations if isinstance(task, Task) else ():
+            if operation.name.removesuffix("_batch") in names:
+                for probe in operation.probes:
+                    if number not in found.setdefault(probe, []):
+                        found[probe].append(number)
+    return found
+
+
+def _used(scenario: Scenario, probe: Probe, number: int, task: Task) -> Iterator[str]:
+    for step, operation in enumerate(task.operations):
+        if probe.number in operation.probes:
+            yield f"{_place(scenario, number, step, operation)}: {probe} is never registered"
+
+
+def _life(scenario: Scenario, probe: Probe, number: int, task: Task) -> Iterator[str]:
+    """Tell of one probe that only this task registers and unregisters."""
+    registered = False
+    for step, operation in enumerate(task.operations):
+        if probe.number not in operation.probes:
+            continue
+        registers = operation.name.startswith("register")
+        if registers == registered:
+            how = "already registered" if registered else "not registered"
+            yield f"{_place(scenario, number, step, operation)}: {probe} is {how} there"
+        registered = not operation.name.startswith("unregister")
+
+
+def _place(scenario: Scenario, number: int, step: int, operation: Operation) -> str:
+    return f"task {number}, step {step + 1} {operation_source(scenario, operation)}"

@@ -1,0 +1,97 @@
+"""A scenario as a stress harness: run in rounds, each of which begins on all CPUs together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from testbed.errors import LayoutError
+from testbed.harness import Counters, Harness, HarnessError, Option, Run
+from testbed.scenario.model import CTask, Scenario
+from testbed.scenario.table import Tables, write
+
+OPTIONS = (
+    Option("delay", 100_000, "Longest random pause before an operation, cycles.", minimum=0,
+           maximum=2**31),
+    Option("rounds", 0, "End after so many rounds; 0 = when the time is over.", minimum=0),
+    Option("fail_arm", 0, "Arming fails once in so many times; 0 = never.", minimum=0),
+    Option("fail_alloc", 0, "Allocating fails once in so many times; 0 = never.", minimum=0),
+)
+
+# What is shown, by field of struct scenario_counts, if one of these operations is among them.
+COUNTED = {
+    "calls": ("calls", {"call", "call_in_irq"}),
+    "calls surely probed": ("armed_calls", set()),
+    "calls in interrupts": ("irq_calls", {"call_in_irq"}),
+    "registers": ("registers", {"register", "register_batch"}),
+    "unregisters": ("unregisters", {"unregister", "unregister_batch"}),
+    "enables": ("enables", {"enable"}),
+    "disables": ("disables", {"disable"}),
+    "instructions replaced": ("patches", {"patch"}),
+    "grace periods": ("grace_periods", {"synchronize_rcu"}),
+    "stops of all CPUs": ("stops", {"stop_machine"}),
+    "audits": ("audits", {"audit"}),
+}
+
+
+def harness_of(scenario: Scenario, path: Path) -> Harness:
+    """Return the harness that runs `scenario`.
+
+    Args:
+        scenario: what to run.
+        path: the file that it comes from; C files are named relative to it.
+
+    Raises:
+        HarnessError: a C file is not there.
+    """
+    sources = tuple(dict.fromkeys(path.parent / one.file for one in scenario.c_functions))
+    for source in sources:
+        if not source.is_file():
+            raise HarnessError(f"{scenario.name}: {source} is not there: name it as seen from "
+                               f"{path.name}")
+
+    def setup(run: Run) -> None:
+        tables = _write(run, scenario)
+        run.state["tables"] = tables
+        for number, address in enumerate(tables.task_addresses):
+            task = scenario.tasks[number]
+            kind = task.code.function if isinstance(task, CTask) else "task"
+            run.machine.spawn(task.cpu, "scenario_run", address, f"{kind}/{number}")
+
+    def counters(run: Run) -> Counters:
+        tables: Tables | None = run.state.get("tables")
+        return dict(_counters(scenario, tables)) if tables is not None else {}
+
+    return Harness(
+        name=scenario.name, path=path, title=scenario.claim, claim=scenario.claim,
+        options=OPTIONS, sources=sources, library=None, config={}, setup=setup,
+        counters=counters, check=lambda _run: None, choose_library=lambda _options: None,
+        cpus=scenario.cpus, expect=scenario.expect,
+    )  # fmt: skip
+
+
+def _write(run: Run, scenario: Scenario) -> Tables:
+    if run.cpus < scenario.cpus:
+        raise HarnessError(f"cpus={run.cpus}: {scenario.name} needs {scenario.cpus} CPUs")
+    try:
+        tables = write(run.machine, scenario, run.random, run.options["delay"])
+    except LayoutError as error:
+        raise HarnessError(f"{scenario.name}: {error}") from error
+    tables.scenario["most_rounds"] = run.options["rounds"]
+    return tables
+
+
+def _counters(scenario: Scenario, tables: Tables) -> Iterator[tuple[str, int]]:
+    counts = tables.tasks["counts"]
+    used = {operation.name for operation in scenario.operations}
+    yield "rounds", int(tables.scenario["rounds"])
+    yield "operations", int(counts["operations"].sum())
+    for shown, (name, operations) in COUNTED.items():
+        if used & operations or (not operations and scenario.probes and "call" in used):
+            yield shown, int(counts[name].sum())
+    if scenario.probes:
+        yield "hits", int(tables.probes["record"]["cpu"]["hits"].sum())
+    for shown, name in (
+        ("misuses by a race of tasks", "misuses"), ("injected failures", "refused"),
+        ("left over", "tidied"),
+    ):
+        if counts[name].any():
+            yield shown, int(counts[name].sum())

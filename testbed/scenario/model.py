@@ -1,0 +1,270 @@
+"""A scenario as plain data: printable, hashable, and independent of any machine.
+
+``repr()`` of a scenario evaluates to it again; ``str()`` is the Python source that declares it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+# What a scenario is expected to end in: an honest one holds, a broken twin is violated.
+VERDICTS = ("held", "violated")
+
+
+class Operation(NamedTuple):
+    """One step of a task; which fields matter depends on its name, see `VOCABULARY`.
+
+    Attributes:
+        name: as the method of a task that adds it, without a trailing underscore.
+        probes: numbers of the probes that it is about.
+        function: name of the function that it calls or patches.
+        times: how often it calls.
+        a, b: the arguments of the call, 64 bits each.
+        cpu: the CPU in whose interrupt it calls.
+        alternative: what it patches in; 0 = what was there at first.
+    """
+
+    name: str
+    probes: tuple[int, ...] = ()
+    function: str = ""
+    times: int = 1
+    a: int = 0
+    b: int = 0
+    cpu: int = 0
+    alternative: int = 0
+
+    def __repr__(self) -> str:
+        return _short(self, self._asdict(), self._field_defaults)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of operations of one name.
+
+    Attributes:
+        probes: how many it is about: 0, 1, or more for a batch.
+        function: it names one.
+        sleeps: it may wait, so it is not for regions with preemption or interrupts off.
+        waits: it waits for another CPU's interrupt, so interrupts have to be on.
+    """
+
+    probes: int = 0
+    function: bool = False
+    sleeps: bool = True
+    waits: bool = False
+
+
+BATCH = 8  # SCENARIO_BATCH
+
+VOCABULARY: dict[str, Kind] = {
+    "register": Kind(probes=1),
+    "unregister": Kind(probes=1),
+    "enable": Kind(probes=1),
+    "disable": Kind(probes=1),
+    "register_batch": Kind(probes=BATCH),
+    "unregister_batch": Kind(probes=BATCH),
+    "arm_all": Kind(),
+    "disarm_all": Kind(),
+    "call": Kind(function=True, sleeps=False),
+    "call_in_irq": Kind(function=True, sleeps=False, waits=True),
+    "patch": Kind(function=True),
+    "synchronize_rcu": Kind(),
+    "stop_machine": Kind(),
+    "preempt_disable": Kind(sleeps=False),
+    "preempt_enable": Kind(sleeps=False),
+    "irq_disable": Kind(sleeps=False),
+    "irq_enable": Kind(sleeps=False),
+    "barrier": Kind(),
+    "yield": Kind(),
+    "audit": Kind(),
+}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A kprobe that tasks register and unregister.
+
+    Attributes:
+        number: its place in the scenario.
+        function, offset: where it is put, bytes from the start of the function.
+        handler: one of `check.HANDLERS`.
+        enabled: how it is registered.
+        enters: the function that a "reenter" handler calls.
+        returns: what a "skip" handler makes the function return.
+        delay: how long a "delay" handler spins, cycles.
+    """
+
+    number: int
+    function: str
+    offset: int = 0
+    handler: str = "count"
+    enabled: bool = True
+    enters: str = ""
+    returns: int = 0
+    delay: int = 0
+
+    def __repr__(self) -> str:
+        return _short(self, vars(self), _defaults(Probe))
+
+    def __str__(self) -> str:
+        return f"p{self.number}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that goes through a list of operations."""
+
+    cpu: int
+    operations: tuple[Operation, ...] = ()
+
+
+@dataclass(frozen=True)
+class CFunction:
+    """A function of a C file, which is named relative to the scenario's own file."""
+
+    file: str
+    function: str
+
+
+@dataclass(frozen=True)
+class CTask:
+    """A task in C: ``s64 function(void *argument)``; its claim is false if it returns not 0."""
+
+    cpu: int
+    code: CFunction
+    argument: int = 0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens on a few CPUs, what is claimed of it, and whether that is true.
+
+    Attributes:
+        name: a Python name.
+        claim: one sentence.
+        cpus: how many it needs.
+        expect: "held" or "violated".
+        functions: names of the functions that are called, probed or patched.
+        probes: by number.
+        tasks: what runs at once; each on its CPU.
+        before, after: C functions ``s64 f(void)`` that are called alone before and after each
+            round; a claim is false if one returns not 0.
+    """
+
+    name: str
+    claim: str
+    cpus: int
+    expect: str
+    functions: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    tasks: tuple[Task | CTask, ...] = ()
+    before: CFunction | None = None
+    after: CFunction | None = None
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations of all tasks."""
+        return tuple(
+            operation for task in self.tasks if isinstance(task, Task)
+            for operation in task.operations
+        )  # fmt: skip
+
+    @property
+    def c_functions(self) -> tuple[CFunction, ...]:
+        """What it has in C."""
+        tasks = tuple(task.code for task in self.tasks if isinstance(task, CTask))
+        return tasks + tuple(one for one in (self.before, self.after) if one is not None)
+
+    def __str__(self) -> str:
+        return "\n".join(_source(self)) + "\n"
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    return {name: field.default for name, field in kind.__dataclass_fields__.items()}
+
+
+def _short(value: Any, fields: dict[str, Any], defaults: dict[str, Any]) -> str:
+    """Return a call that makes `value`, without arguments that have their default."""
+    shown = [
+        f"{name}={item!r}" for name, item in fields.items()
+        if name not in defaults or item != defaults[name]
+    ]
+    return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def _source(scenario: Scenario) -> Iterator[str]:
+    options = [f"cpus={scenario.cpus}"]
+    if scenario.expect != VERDICTS[0]:
+        options.append(f"expect={scenario.expect!r}")
+    names = _variables(scenario.functions)
+    yield f"@scenario({', '.join(options)})"
+    yield f"def {scenario.name}(m):"
+    claim = scenario.claim.replace("\\", "\\\\").replace('"', '\\"')
+    yield f'    """{claim}"""'
+    for name in scenario.functions:
+        yield f"    {names[name]} = m.function({name!r})"
+    for probe in scenario.probes:
+        yield f"    {probe} = m.kprobe({', '.join(_probe_arguments(probe, names))})"
+    for role in ("before", "after"):
+        code = getattr(scenario, role)
+        if code is not None:
+            yield f"    m.{role}({code.file!r}, {code.function!r})"
+    for task in scenario.tasks:
+        yield from _task_source(scenario, task, names)
+
+
+def _variables(functions: tuple[str, ...]) -> dict[str, str]:
+    """Return a Python name for each function; none looks like that of a probe."""
+    return {
+        name: "f" if len(functions) == 1 else re.sub(r"\W|^p(?=\d+$)", "_", name)
+        for name in functions
+    }
+
+
+def _probe_arguments(probe: Probe, names: dict[str, str]) -> Iterator[str]:
+    yield names[probe.function]
+    for field, default in _defaults(Probe).items():
+        value = getattr(probe, field)
+        if field not in ("number", "function") and value != default:
+            yield f"{field}={names[value] if field == 'enters' else repr(value)}"
+
+
+def _task_source(
+    scenario: Scenario, task: Task | CTask, names: dict[str, str]
+) -> Iterator[str]:
+    if isinstance(task, CTask):
+        where = f"{task.code.file!r}, {task.code.function!r}, cpu={task.cpu}"
+        argument = f", argument={task.argument}" if task.argument else ""
+        yield f"    m.c_task({where}{argument})"
+        return
+    line = f"    m.task(cpu={task.cpu})"
+    calls = [operation_source(scenario, operation, names) for operation in task.operations]
+    if len(line) + sum(map(len, calls)) <= 100:
+        yield line + "".join(calls)
+        return
+    yield f"    ({line.strip()}"
+    yield from (f"        {call}" for call in calls[:-1])
+    yield f"        {calls[-1]})"
+
+
+def operation_source(
+    scenario: Scenario, operation: Operation, names: dict[str, str] | None = None
+) -> str:
+    """Return the method call that adds `operation` to a task."""
+    kind = VOCABULARY[operation.name]
+    names = names or {name: name for name in scenario.functions}
+    parts = [str(scenario.probes[number]) for number in operation.probes]
+    if operation.name == "call_in_irq":
+        parts.append(str(operation.cpu))
+    if kind.function:
+        parts.append(names[operation.function])
+    if operation.name == "patch":
+        parts.append(str(operation.alternative))
+    if operation.times != 1:
+        parts.append(f"times={operation.times}")
+    parts += [f"{name}={getattr(operation, name)}" for name in "ab" if getattr(operation, name)]
+    method = "yield_" if operation.name == "yield" else operation.name
+    return f".{method}({', '.join(parts)})"

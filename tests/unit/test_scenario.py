@@ -1,0 +1,306 @@
+"""Scenarios as data: how they are written, what is refused, and that nothing is lost on the way."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from testbed.build import build
+from testbed.errors import TestbedError
+from testbed.harness import harnesses, load
+from testbed.layout import Layout
+from testbed.scenario import (
+    CFunction,
+    CTask,
+    Operation,
+    Probe,
+    Scenario,
+    ScenarioBuilder,
+    ScenarioError,
+    Task,
+    scenario,
+    scenarios,
+)
+from testbed.scenario import check as limits
+from testbed.scenario.harness import harness_of
+from testbed.scenario.model import BATCH, VOCABULARY
+from testbed.scenario.table import operations_of, pack
+
+Declare = Callable[[ScenarioBuilder], object]
+
+NAMES = {
+    "Scenario": Scenario, "Task": Task, "CTask": CTask, "CFunction": CFunction,
+    "Probe": Probe, "Operation": Operation,
+}  # fmt: skip
+
+
+@scenario(cpus=2)
+def unregister_vs_hit(m: ScenarioBuilder) -> None:
+    """A handler never runs after unregister_kprobe()
+    has returned.
+    """
+    f = m.function("push_rbp")
+    p = m.kprobe(f)
+    m.task(cpu=0).register(p).unregister(p)
+    m.task(cpu=1).call(f, times=2)
+
+
+@scenario(cpus=3, expect="violated")
+def everything(m: ScenarioBuilder) -> None:
+    """All there is, and "quotes" in it."""
+    f, g, site = m.function("push_rbp"), m.function("nop5"), m.function("site_call")
+    p, q = m.kprobe(f, 4, handler="delay", delay=9), m.kprobe(m.function("nop5", 5), enabled=False)
+    r = m.kprobe(f, handler="reenter", enters=g)
+    s = m.kprobe(g, handler="skip", returns=-1)
+    m.before("protocol.c", "prepare")
+    m.after("protocol.c", "verify")
+    (m.task(cpu=0).register(p).enable(p).disable(p).unregister(p).register_batch(q, r, s)
+        .unregister_batch(s, q, r).arm_all().disarm_all().audit().barrier())
+    (m.task(cpu=1).call(f, times=3, a=-1, b=2).call_in_irq(2, g, a=1).patch(site, "call helper_mix")
+        .patch(site, 0).synchronize_rcu().stop_machine().yield_().barrier())
+    (m.task(cpu=2).preempt_disable().preempt_disable().call(f).preempt_enable().preempt_enable()
+        .irq_disable().call(g).irq_enable())
+    m.c_task("protocol.c", "reader", cpu=2, argument=7)
+
+
+def test_a_scenario_is_plain_data() -> None:
+    assert unregister_vs_hit == Scenario(
+        name="unregister_vs_hit",
+        claim="A handler never runs after unregister_kprobe() has returned.",
+        cpus=2,
+        expect="held",
+        functions=("push_rbp",),
+        probes=(Probe(0, "push_rbp"),),
+        tasks=(
+            Task(0, (Operation("register", (0,)), Operation("unregister", (0,)))),
+            Task(1, (Operation("call", function="push_rbp", times=2),)),
+        ),
+    )
+    assert len({unregister_vs_hit, everything, unregister_vs_hit}) == 2
+    assert {operation.name for operation in everything.operations} == set(VOCABULARY)
+
+
+@pytest.mark.parametrize("one", [unregister_vs_hit, everything], ids=lambda one: one.name)
+def test_printed_it_can_be_pasted(one: Scenario) -> None:
+    assert eval(repr(one), NAMES) == one
+    assert declared(str(one)) == one
+
+
+def declared(source: str) -> Scenario:
+    names: dict[str, Any] = {"scenario": scenario}
+    exec(source, names)
+    return next(value for value in names.values() if isinstance(value, Scenario))
+
+
+def test_it_prints_as_it_was_written() -> None:
+    assert str(unregister_vs_hit) == (
+        "@scenario(cpus=2)\n"
+        "def unregister_vs_hit(m):\n"
+        '    """A handler never runs after unregister_kprobe() has returned."""\n'
+        "    f = m.function('push_rbp')\n"
+        "    p0 = m.kprobe(f)\n"
+        "    m.task(cpu=0).register(p0).unregister(p0)\n"
+        "    m.task(cpu=1).call(f, times=2)\n"
+    )
+
+
+def of_another(m: ScenarioBuilder) -> None:
+    other = ScenarioBuilder("other", "Other.")
+    m.task().register(other.kprobe(other.function("nop5")))
+
+
+def two_owners(m: ScenarioBuilder) -> None:
+    p = m.kprobe(m.function("nop5"))
+    m.task().register(p).register(p)
+
+
+REFUSED: list[tuple[Declare, str]] = [
+    (lambda m: m.function("push_rpb"), "function 'push_rpb': no such function; did you mean "
+     "push_rbp?"),
+    (lambda m: m.kprobe(m.function("push_rbp"), 2), "kprobe on push_rbp+2: no probe can be put "
+     "there; offsets that take one: 0, 1, 4, 5, 9, 13, 14"),
+    (lambda m: m.kprobe(m.function("nop5"), handler="cuont"), "kprobe on nop5+0: handler 'cuont': "
+     "there are count, delay, reenter, skip, post_count, unregister_elsewhere"),
+    (lambda m: m.kprobe(m.function("nop5"), 5, handler="skip"), "kprobe on nop5+5: a skip handler "
+     "returns from a function at its entry only"),
+    (lambda m: m.kprobe(m.function("nop5"), handler="reenter"), "kprobe on nop5+0: enters= is what "
+     "a reenter handler calls, and it needs one"),
+    (lambda m: m.task().call("nop5"), "function 'nop5': functions come from m.function()"),
+    (lambda m: m.task().call(m.function("nop5", 5)), "nop5+5: only a whole function is called or "
+     "patched"),
+    (lambda m: m.task().call(ScenarioBuilder("o", "O.").function("nop5")),
+     "task 0, step 1 .call(nop5): function nop5 is not of this scenario: use m.function() of its m"),
+    (lambda m: m.task().call(m.function("ret_imm_callee")),
+     "task 0, step 1 .call(ret_imm_callee): ret_imm_callee cannot be called with two numbers"),
+    (lambda m: m.task().patch(m.function("nop5")), "task 0, step 1 .patch(nop5, 1): nop5 has no "
+     "patch site; those that have: site_jump_forward, site_jump_backward, site_call"),
+    (lambda m: m.task().patch(m.function("site_call"), "call me"), "patch(site_call, 'call me'): "
+     "there are unpatched, call helper_sum, call helper_mix"),
+    (of_another, "Probe(number=0, function='nop5') is not of this scenario: use m.kprobe() of its "
+     "m"),
+    (two_owners, "task 0, step 2 .register(p0): p0 is already registered there"),
+    (lambda m: m.task().unregister(m.kprobe(m.function("nop5"))),
+     "task 0, step 1 .unregister(p0): p0 is never registered"),
+    (lambda m: m.task().preempt_disable().synchronize_rcu().preempt_enable(),
+     "task 0, step 2 .synchronize_rcu(): preemption is off there, and it may sleep"),
+    (lambda m: m.task().irq_disable().call_in_irq(1, m.function("nop5")).irq_enable(),
+     "task 0, step 2 .call_in_irq(1, nop5): interrupts are off there, and it waits for one"),
+    (lambda m: m.task().irq_disable(), "task 0: interrupts still off at its end"),
+    (lambda m: m.task().preempt_enable(), "task 0, step 1 .preempt_enable(): preemption is not off "
+     "there"),
+    (lambda m: m.task(cpu=2).yield_(), "task 0: cpu=2: its CPUs are 0 to 1"),
+    (lambda m: (m.task().barrier().barrier(), m.task().barrier()), "barriers: all tasks that have "
+     "one need as many, else they wait for ever: task 0 has 2, task 1 has 1"),
+    (lambda m: m.task().register_batch(), "task 0, step 1 .register_batch(): 0 probes: a batch has "
+     "1 to 8"),
+    (lambda _m: None, "0 tasks: a scenario has 1 to 32"),
+]
+
+
+@pytest.mark.parametrize(("declare", "sentence"), REFUSED)
+def test_what_cannot_be_meant_is_refused_with_its_value(declare: Declare, sentence: str) -> None:
+    def wrong(m: ScenarioBuilder) -> None:
+        """It is wrong."""
+        declare(m)
+
+    with pytest.raises(ScenarioError) as refused:
+        scenario(cpus=2)(wrong)
+
+    assert str(refused.value) == f"wrong: {sentence}"
+
+
+def test_a_scenario_without_a_claim_or_with_another_verdict_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="its docstring is the claim"):
+        scenario()(lambda m: m.task().yield_())
+    with pytest.raises(ScenarioError, match="expect='true': a scenario is expected to be held or"):
+        scenario(expect="true")(of_some_claim)
+
+
+def of_some_claim(m: ScenarioBuilder) -> None:
+    """It claims."""
+    m.task().yield_()
+
+
+def test_a_probe_that_several_tasks_change_is_left_to_the_race() -> None:
+    def race(m: ScenarioBuilder) -> None:
+        """Who comes first?"""
+        p = m.kprobe(m.function("nop5"))
+        m.task(cpu=0).register(p).unregister(p)
+        m.task(cpu=1).unregister(p).enable(p)
+
+    assert len(scenario(cpus=2)(race).operations) == 4
+
+
+@pytest.fixture(scope="module")
+def layout() -> Layout:
+    return Layout.of(build())
+
+
+@pytest.mark.parametrize("one", [unregister_vs_hit, everything], ids=lambda one: one.name)
+def test_a_table_holds_all_of_the_operations(one: Scenario, layout: Layout) -> None:
+    for task in one.tasks:
+        if isinstance(task, Task):
+            assert tuple(operations_of(one, pack(one, task, layout), layout)) == task.operations
+
+
+def test_a_table_has_the_result_for_each_form_of_a_function(layout: Layout) -> None:
+    call = Operation("call", function="site_call", a=5, b=2)
+    one = Scenario("calls", "Calls.", 1, "held", ("site_call",), (), (Task(0, (call,)),))
+    (entry,) = pack(one, Task(0, (call,)), layout)
+
+    results = entry["call"]["expected"][:3].tolist()
+    assert len(set(results)) == 3
+
+
+def test_names_and_bounds_are_those_of_the_layout(layout: Layout) -> None:
+    codes = set(layout.enum("operation_code")) - {"OPERATION_NONE", "OPERATIONS"}
+
+    assert codes == {f"OPERATION_{name.upper()}" for name in VOCABULARY}
+    assert layout.constant("SCENARIO_BATCH") == BATCH
+    assert layout.constant("SCENARIO_TASKS") == limits.MAX_TASKS
+    assert layout.constant("SCENARIO_PROBES") == limits.MAX_PROBES
+    assert layout.constant("JUDGE_SLOTS") == limits.MAX_MET
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(one=scenarios())
+def test_every_generated_scenario_is_valid_and_survives_printing(
+    one: Scenario, layout: Layout
+) -> None:
+    limits.check(one)
+    assert eval(repr(one), NAMES) == one
+    assert declared(str(one)) == one
+    for task in one.tasks:
+        assert isinstance(task, Task)
+        assert tuple(operations_of(one, pack(one, task, layout), layout)) == task.operations
+
+
+SEVERAL = '''"""Mine."""
+
+from testbed.scenario import scenario
+
+
+@scenario(cpus=3)
+def first(m):
+    """The first one holds."""
+    m.task(cpu=2).yield_()
+
+
+@scenario(cpus=1, expect="violated")
+def second(m):
+    """The second one does not."""
+    m.c_task("mine.c", "lose")
+'''
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    (tmp_path / "mine.c").write_text("int lose(void) { return 1; }\n")
+    path = tmp_path / "mine.py"
+    path.write_text(SEVERAL)
+    return path
+
+
+def test_a_scenario_of_a_file_is_a_harness(several: Path) -> None:
+    first, second = load(f"{several}::first"), load(f"{several}::second")
+
+    assert (first.name, first.cpus, first.expect) == ("first", 3, "held")
+    assert first.claim == "The first one holds."
+    assert (second.cpus, second.expect) == (1, "violated")
+    assert second.sources == (several.parent / "mine.c",)
+
+
+def test_which_scenario_of_a_file_has_to_be_said(several: Path) -> None:
+    with pytest.raises(TestbedError) as refused:
+        load(str(several))
+    assert str(refused.value) == (
+        "mine.py: it has 2 scenarios: say which, for example mine.py::first"
+    )
+    with pytest.raises(TestbedError, match="mine.py::third: it has first, second"):
+        load(f"{several}::third")
+
+    several.write_text(SEVERAL.split("@scenario(cpus=1")[0])
+    assert load(str(several)).name == "first"
+
+
+def test_a_missing_c_file_is_told(several: Path) -> None:
+    (several.parent / "mine.c").unlink()
+
+    with pytest.raises(TestbedError, match=r"second: .*mine.c is not there: name it as seen from"):
+        load(f"{several}::second")
+
+
+def test_shipped_scenarios_are_found_by_name() -> None:
+    names = {harness.name for harness in harnesses()}
+
+    assert {"kprobe_storm", "real_library", "unregister_vs_hit", "patch_vs_call"} <= names
+    assert load("irq_hit").cpus == 2
+    with pytest.raises(TestbedError, match="did you mean unregister_vs_hit"):
+        load("unregister_vs_hitt")
+
+
+def test_a_harness_names_its_c_files_relative_to_the_scenario(tmp_path: Path) -> None:
+    with pytest.raises(TestbedError, match="protocol.c is not there"):
+        harness_of(everything, tmp_path / "x.py")

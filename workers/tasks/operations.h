@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Run the tasks of a scenario. */
+#ifndef TASKS_OPERATIONS_H
+#define TASKS_OPERATIONS_H
+
+#include <shm_layout/scenario.h>
+
+/* A task's function; its argument is a struct scenario_task. */
+s64 scenario_run(void *argument);
+
+#endif
