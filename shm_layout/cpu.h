@@ -11,7 +11,8 @@
 #define IRQ_RESCHED 0x2       /* a task became runnable */
 #define IRQ_TICK 0x4          /* the timer */
 #define IRQ_REQUEST 0x8       /* Python asks for something */
-#define IRQ_YIELD 0x10        /* real machine: others want this core */
+#define IRQ_YIELD 0x10        /* real machine: its time on this core is over */
+#define IRQ_GIVE_WAY 0x20     /* real machine: another CPU of its core is waited for */
 
 /* Real machine with more CPUs than cores: may this CPU use one? */
 enum core_state { CORE_NONE, CORE_WANTED, CORE_HELD };
@@ -43,7 +44,7 @@ struct cpu {
 	s32 owner_tid;        /* OS thread that is this CPU now; owner writes */
 	s32 pid;              /* worker process; set at boot */
 	u32 core;             /* enum core_state; under a lock of real/cores.c */
-	u32 pad4;
+	u32 answering;        /* 1 = has a core only to take an interrupt; same lock */
 	u64 synced;           /* when it last fetched its instructions anew, cycles; owner writes */
 	u64 pad1[4];
 

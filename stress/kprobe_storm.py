@@ -32,8 +32,7 @@ OPTIONS = (
     Option("fail_alloc", 0, "Allocating fails once in so many times; 0 = never.", minimum=0),
 )
 
-ARGUMENTS, SLOTS, ALTERNATIVES = 8, 8, 4
-NOTHING_PATCHED, OFF = 0, 0
+SLOTS, ALTERNATIVES = 8, 4
 SKIP_VALUE = 0x5C1FFED
 HANDLERS = ("count", "count", "count", "delay", "reenter", "post_count", "unregister_elsewhere")
 COUNTED = {
@@ -62,15 +61,15 @@ def setup(run: Run) -> None:
     storm["sites_per_mille"] = options["sites_per_mille"]
     tables = {
         "functions": ("struct storm_function", len(functions)),
-        "slots": ("struct storm_slot", options["probes"]),
+        "slots": ("struct judge_slot", options["probes"]),
         "counts": ("struct storm_counts", callers + options["armers"]),
     }
     for name, (kind, count) in tables.items():
         storm[name] = machine.alloc(kind, count)
         run.state[name] = machine.view(int(storm[name]), kind, count)
+    run.state["storm"] = storm
     fill_functions(run, functions)
     fill_slots(run, functions)
-    machine.call("storm_init", storm_at)
     start(run, storm_at, callers)
 
 
@@ -99,8 +98,9 @@ def fill_functions(run: Run, functions: list[TextFunction]) -> None:
     table = run.state["functions"]
     sites = {site.function: site for site in run.image.sites}
     site_owner = 0
-    for entry, function in zip(table, functions, strict=True):
+    for record, function in zip(table, functions, strict=True):
         assert function.expected is not None
+        entry, calls = record["judged"], record["call"]
         entry["addr"], entry["nr_alternatives"] = function.addr, 1
         forms = [function.expected]
         site = sites.get(function.name)
@@ -112,16 +112,15 @@ def fill_functions(run: Run, functions: list[TextFunction]) -> None:
             site_owner += 1
             for n, data in enumerate((site.old_bytes, *(a.data for a in alternatives))):
                 entry["bytes"][n][:5] = list(data)
-        for k in range(ARGUMENTS):
+        for call in calls:
             a, b = run.random.getrandbits(64), run.random.getrandbits(run.random.choice((3, 64)))
-            entry["argument"][k] = (a, b)
-            for n, form in enumerate(forms):
-                entry["expected"][n][k] = form(a, b)
+            call["argument"] = (a, b)
+            call["expected"][: len(forms)] = [form(a, b) for form in forms]
 
 
 def fill_slots(run: Run, functions: list[TextFunction]) -> None:
     """Choose where each probe comes and goes, and what its handler does."""
-    random, table = run.random, run.state["functions"]
+    random = run.random
     entered = {name for function in functions for name in function.callees}
     for site in run.image.sites:
         entered |= {name for alternative in site.alternatives for name in alternative.callees}
@@ -139,43 +138,55 @@ def fill_slots(run: Run, functions: list[TextFunction]) -> None:
         function = functions[index]
         handler = "skip" if skips else random.choice(HANDLERS)
         offset = 0 if skips else choose_place(run, index, function) - function.addr
-        slot["function"], slot["owner"] = index, number % run.options["armers"]
-        slot["addr"], slot["exclusive"] = function.addr + offset, skips
+        slot["owner"], slot["passes"] = number % run.options["armers"], 1
+        slot["addr"] = function.addr + offset
         slot["handler"] = handler.encode()
         slot["record"]["delay_cycles"] = run.options["delay"]
         slot["record"]["skip_value"] = SKIP_VALUE if skips else 0
-        table[index]["slot"][int(table[index]["nr_slots"])] = number
-        table[index]["nr_slots"] += 1
+        add_slot(run, index, number)
     choose_nested(run, functions, [n for n in plain if n != skipping])
+
+
+def add_slot(run: Run, index: int, number: int) -> None:
+    """Note that a call of a function meets a probe."""
+    entry = run.state["functions"][index]["judged"]
+    entry["slot"][int(entry["nr_slots"])] = address_of(run, "slots", "struct judge_slot", number)
+    entry["nr_slots"] += 1
+
+
+def address_of(run: Run, name: str, kind: str, index: int) -> int:
+    """Return where an entry of one of the tables is."""
+    return int(run.state["storm"][name]) + index * run.machine.layout.sizeof(kind)
 
 
 def choose_place(run: Run, index: int, function: TextFunction) -> int:
     """Return the address of one more probe of a function."""
-    entry = run.state["functions"][index]
+    entry = run.state["functions"][index]["judged"]
     if entry["nr_slots"] and run.random.randrange(1000) < run.options["crowd_per_mille"]:
-        return int(run.state["slots"][int(entry["slot"][0])]["addr"])
+        return int(run.machine.view(int(entry["slot"][0]), "struct judge_slot")[0]["addr"])
     return function.addr + run.random.choice(places(run.image, function))
 
 
 def choose_nested(run: Run, functions: list[TextFunction], plain: list[int]) -> None:
     """Choose what handlers call: a function with probes that are missed then, if there is one."""
     table = run.state["functions"]
-    probed = [n for n in plain if table[n]["nr_slots"]]
+    probed = [n for n in plain if table[n]["judged"]["nr_slots"]]
     for slot in run.state["slots"]:
         if slot["handler"] != b"reenter":
             continue
-        nested, k = run.random.choice(probed or plain), 0
-        record = slot["record"]
+        nested = run.random.choice(probed or plain)
+        # Its first member is what is judged.
+        slot["nested"] = address_of(run, "functions", "struct storm_function", nested)
+        record, call = slot["record"], table[nested]["call"][0]
         record["function"] = functions[nested].addr
-        record["argument"] = table[nested]["argument"][k]
-        record["expected"] = table[nested]["expected"][NOTHING_PATCHED][k]
+        record["argument"], record["expected"] = call["argument"], call["expected"][0]
 
 
 def choose(run: Run, functions: list[TextFunction], skipping: int) -> int:
     """Return a function with room for one more probe."""
     room = [
         n for n in range(len(functions))
-        if n != skipping and run.state["functions"][n]["nr_slots"] < SLOTS
+        if n != skipping and run.state["functions"][n]["judged"]["nr_slots"] < SLOTS
     ]
     if not room:
         raise HarnessError(

@@ -27,6 +27,9 @@ from testbed.layout import Layout
 PAGE = 4096
 CACHE_LINE = 64
 
+# Memory for blocks of the harness is had in such pieces, bytes.
+HARNESS_STEP = 256 << 10
+
 # Python 3.11's os module does not know it. Source: include/uapi/linux/memfd.h (v6.3).
 MFD_EXEC = 0x10
 
@@ -146,7 +149,7 @@ class Arena:
         self.text_base = layout.constant("TEXT_BASE")
         self.regions = _plan(layout, config, image)
         self.size = max(region.offset + region.size for region in self.regions.values())
-        self._allocated = 0
+        self._allocated, self._provided = 0, 0  # Bytes of HARNESS.
         self._map: mmap.mmap | None = None
         self.memfd = _create_memory(self.size)
         self._close_memfd = weakref.finalize(self, os.close, self.memfd)
@@ -211,7 +214,7 @@ class Arena:
             The address, a multiple of a cache line.
 
         Raises:
-            MachineUnable: no memory is left: raise ``harness_mb``.
+            MachineUnable: no memory is left: raise ``harness_mb``; or the system has none.
         """
         if isinstance(what, str):
             what = self.layout.dtype(what)
@@ -222,8 +225,18 @@ class Arena:
                 f"harness_mb={region.size >> 20}: {size} bytes more do not fit: raise it"
             )
         address = self.base + region.offset + self._allocated
-        self._allocated += -(-size // CACHE_LINE) * CACHE_LINE
+        end = self._allocated + -(-size // CACHE_LINE) * CACHE_LINE
+        self._provide(min(end, region.size))
+        self._allocated = end
         return address
+
+    def _provide(self, size: int) -> None:
+        """Have the first `size` bytes of HARNESS: most machines use few of them."""
+        if size > self._provided:
+            region = self.regions["HARNESS"]
+            provided = min(-(-size // HARNESS_STEP) * HARNESS_STEP, region.size)
+            _allocate(self.memfd, region.offset + self._provided, provided - self._provided)
+            self._provided = provided
 
     def _memory(self) -> mmap.mmap:
         if self._map is None:
@@ -243,8 +256,11 @@ class Arena:
         raise LayoutError(f"{address:#x}: {size} bytes from here are not shared memory")
 
     def _needed(self, config: MachineConfig) -> list[tuple[int, int]]:
-        """Return what must be there before boot: all but the CPUs and stacks that do not exist."""
-        layout, stacks = self.layout, self.regions["STACKS"]
+        """Return what must be there before boot: not CPUs and stacks that do not exist.
+
+        Nor is what `alloc` gives: it is had when it is asked for.
+        """
+        layout, stacks, harness = self.layout, self.regions["STACKS"], self.regions["HARNESS"]
         one_stack = layout.constant("TASK_STACK_SIZE") + layout.constant("TRAP_STACK_SIZE")
         # Idle task, stopper and two more on each CPU, and the machine's own.
         tasks = min(4 * config.cpus + 8, layout.constant("MAX_TASKS"))
@@ -252,7 +268,8 @@ class Arena:
         return [
             (0, cpus + config.cpus * layout.sizeof("struct cpu")),
             (self.regions["GLOBALS"].offset, stacks.offset + tasks * one_stack),
-            (stacks.offset + stacks.size, self.size),
+            (stacks.offset + stacks.size, harness.offset),
+            (harness.offset + harness.size, self.size),
         ]
 
     def _write(self, config: MachineConfig, image: TextImage | None) -> None:

@@ -26,12 +26,12 @@ from testbed.uprobe import Uprobe, UprobeUnable, hits
 
 Figures = dict[str, Any]
 
-ROUNDS = 9
+ROUNDS = 5
 CPU_COUNTS = (2, 4, 8, 16)
 
 # One round of each, short enough to be left alone by the host's scheduler more often than not.
 CALLS, TRAPS, STEPS, ALLOCATIONS = 100_000, 1000, 500, 5000
-OPERATION_NS = 60_000_000
+OPERATION_NS = 50_000_000
 UPROBE_PAIRS = 5
 
 BOOT_AIM_MS = 20.0
@@ -128,7 +128,8 @@ def bench_hit(bench: Bench) -> Figures:
 
 def _hit_round(bench: Bench, machine: Machine) -> dict[str, float]:
     plain = measured(machine, "bench_calls", bench.address(HIT_FUNCTION), CALLS)
-    figures = {"plain_call_ns": plain, "bare_sigtrap_ns": measured(machine, "bench_bare_trap", TRAPS)}
+    bare = measured(machine, "bench_bare_trap", TRAPS)
+    figures = {"plain_call_ns": plain, "bare_sigtrap_ns": bare}
     for name, (function, offset, stepped) in HITS.items():
         machine.call("bench_arm", bench.address(function, offset), int(stepped))
         count = STEPS if stepped else TRAPS

@@ -30,11 +30,13 @@ __all__ = [
 PLUMBING_FUNCTIONS = frozenset({
     "record_side", "report_finding", "report_finding_at", "machine_freeze", "trace_event",
     "kmalloc", "kzalloc", "kfree", "kfree_rcu", "krealloc",
+    "check_registered", "check_alive", "enter", "enter_pre", "enter_post",
+    "probe_record_registered", "probe_record_unregistered",
     "slab_check", "slab_check_poison", "slab_check_redzones", "report_overrun",
     "report_use_after_free", "note_writer", "write_text", "text_poke", "text_poke_byte",
     "change_breakpoint", "check_all_stopped", "check_all_synced", "check_insn_synced",
     "probe_record_registered", "probe_register", "probe_record_unregistered", "probe_unregister",
-    "unhash",
+    "unhash", "put_kprobe", "begin_life", "end_life",
 })
 PLUMBING_FILES = frozenset({
     "workers/kernel/finding.c", "workers/kernel/slab.c", "workers/kernel/sched.c",

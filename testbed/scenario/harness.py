@@ -12,6 +12,7 @@ OPTIONS = (
     Option("delay", 100_000, "Longest random pause before an operation, cycles.", minimum=0,
            maximum=2**31),
     Option("rounds", 0, "End after so many rounds; 0 = when the time is over.", minimum=0),
+    Option("write_delay", 0, "Pause between the bytes of a write to text, cycles.", minimum=0),
     Option("fail_arm", 0, "Arming fails once in so many times; 0 = never.", minimum=0),
     Option("fail_alloc", 0, "Allocating fails once in so many times; 0 = never.", minimum=0),
 )

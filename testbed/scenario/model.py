@@ -255,12 +255,11 @@ def operation_source(
 ) -> str:
     """Return the method call that adds `operation` to a task."""
     kind = VOCABULARY[operation.name]
-    names = names or {name: name for name in scenario.functions}
     parts = [str(scenario.probes[number]) for number in operation.probes]
     if operation.name == "call_in_irq":
         parts.append(str(operation.cpu))
     if kind.function:
-        parts.append(names[operation.function])
+        parts.append((names or {}).get(operation.function, operation.function))
     if operation.name == "patch":
         parts.append(str(operation.alternative))
     if operation.times != 1:

@@ -3,6 +3,7 @@
 #include <kernel/kprobes.h>
 #include <kernel/kthread.h>
 #include <kernel/sched.h>
+#include <kernel/smp.h>
 #include <kernel/text.h>
 #include <kernel/text_poke.h>
 
@@ -50,13 +51,14 @@ static int redirect(struct kprobe *p, struct pt_regs *regs)
 
 kprobe_pre_handler_t remember_handler = remember, redirect_handler = redirect;
 
-/* Writes behind the kernel's back, as only a broken mechanism would. */
+/* Changes text that it does not own, as only a broken mechanism would. */
 s64 write_text_byte(u64 addr, u64 byte)
 {
 	u8 value = byte;
 
 	mutex_lock(&text_mutex);
 	text_poke(addr, &value, 1);
+	sync_each_cpu();
 	mutex_unlock(&text_mutex);
 	return 0;
 }

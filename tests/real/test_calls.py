@@ -167,7 +167,7 @@ def moving(machine: MakeMachine) -> Machine:
     for cpu in range(4):
         booted.spawn(cpu, "keep_moving")
     counters = booted.global_("moving")
-    assert wait_until(lambda: (counters[:4, 0] > 0).all())
+    assert wait_until(lambda: bool((counters[:4, 0] > 0).all()))
     return booted
 
 

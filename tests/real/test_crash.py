@@ -165,7 +165,7 @@ def test_every_other_cpu_is_caught_where_it_was(
     for other in range(4):
         booted.spawn(other, "keep_moving")
     counters = booted.global_("moving")
-    assert wait_until(lambda: (counters[:4, 0] > 0).all())
+    assert wait_until(lambda: bool((counters[:4, 0] > 0).all()))
     address = image.function(FUNCTION).addr
     booted.view(address, "u8", 2)[:] = np.frombuffer(UD2, np.uint8)
     calling = booted.alloc("struct calling")

@@ -1,6 +1,8 @@
-"""The registry of probes keeps its rules: error codes, handlers, aggregation, batches, gone ones."""
+"""The registry of probes keeps its rules: error codes, handlers, aggregation, batches, modules."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -173,8 +175,8 @@ def test_when_the_slots_are_used_up_the_next_probe_is_refused(
     booted = machine(cpus=1)
     text = booted.record["text"]
     text["slots_size"] = 3 * 16
-    places = [at(image, "red_zone", offset) for offset in image.boundaries(image.function("red_zone"))]
-    probes = [Probe.make(booted, place) for place in places[:4]]
+    offsets = image.boundaries(image.function("red_zone"))[:4]
+    probes = [Probe.make(booted, at(image, "red_zone", offset)) for offset in offsets]
     assert [probe.register() for probe in probes] == [0, 0, 0, ENOSPC]
     probes[0].unregister()
     assert probes[3].register() == 0
@@ -436,6 +438,14 @@ def test_a_new_probe_revives_an_address_that_was_gone(booted: Machine, image: Im
 # Under fire.
 
 
+def hit_beyond(probe: Probe, hits: int) -> bool:
+    return probe.hits > hits
+
+
+def called_since(views: list[Any], calls: list[int]) -> bool:
+    return all(view["calls"] > before for view, before in zip(views, calls, strict=True))
+
+
 def test_probes_come_and_go_while_others_call(machine: MakeMachine, image: Image) -> None:
     booted = machine(cpus=4)
     function = image.function("push_rbp")
@@ -449,14 +459,10 @@ def test_probes_come_and_go_while_others_call(machine: MakeMachine, image: Image
     probe = Probe.make(booted, function.addr)
     for _ in range(30):
         assert probe.register() == 0
-        before = probe.hits
-        assert wait_until(lambda before=before: probe.hits > before + 10)
+        assert wait_until(partial(hit_beyond, probe, probe.hits + 10))
         probe.unregister()
         after = probe.hits
-        calls = [int(view["calls"]) for view in views]
-        assert wait_until(
-            lambda calls=calls: all(v["calls"] > c for v, c in zip(views, calls, strict=True))
-        )
+        assert wait_until(partial(called_since, views, [int(view["calls"]) for view in views]))
         assert probe.hits == after, "no handler runs after unregister"
     booted.stop()
     assert booted.wait(20) is State.FINISHED

@@ -1,7 +1,5 @@
 """Locks exclude, completions count, kernel threads stop; what breaks their rules is found."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from testbed.machine import Machine, State
@@ -214,8 +212,8 @@ def test_a_mutex_in_an_interrupt_is_found(machine: MakeMachine) -> None:
 
 
 @pytest.fixture
-def booted(machine: MakeMachine) -> Iterator[Machine]:
-    yield machine(cpus=2)
+def booted(machine: MakeMachine) -> Machine:
+    return machine(cpus=2)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -63,11 +62,21 @@ class CommandLine:
     def until_it_calls(self) -> dict[str, int]:
         """Return its processes by name, once callers were seen at work."""
         names = {"testbed/coord", *(f"testbed/cpu{cpu}" for cpu in range(CPUS))}
-        assert wait_until(lambda: set(self.look()) == names), self.finish()
+        assert wait_until(lambda: set(self.look()) == names or self.python.poll() is not None)
         # Callers compute: an idle machine does not use its CPUs.
-        workers = [child for child in self.seen.values() if child.name() != "testbed/coord"]
-        assert wait_until(lambda: sum(sum(one.cpu_times()[:2]) for one in workers) > 0.3)
-        return self.look()
+        assert wait_until(lambda: self.computed() > 0.3 or self.python.poll() is not None)
+        found = self.look()
+        assert set(found) == names, self.finish()
+        return found
+
+    def computed(self) -> float:
+        """Return how long its CPUs have run, s."""
+        total = 0.0
+        for one in self.seen.values():
+            with suppress(psutil.NoSuchProcess):
+                times = one.cpu_times()
+                total += times.user + times.system
+        return total
 
     def finish(self) -> tuple[str, str]:
         """Return what it wrote, once it has ended."""
@@ -84,7 +93,7 @@ class CommandLine:
 
     def kill(self) -> None:
         """End what a failed test has left."""
-        for one in [*self.left(), psutil.Process()][:-1]:
+        for one in self.left():
             with suppress(psutil.NoSuchProcess):
                 one.kill()
         if self.python.poll() is None:
@@ -146,12 +155,6 @@ def test_a_killed_coordinator(storm: CommandLine) -> None:
     assert_unknown(storm, "the coordinator of the machine was killed by SIGKILL")
 
 
-def test_a_stopped_coordinator(storm: CommandLine) -> None:
-    os.kill(storm.until_it_calls()["testbed/coord"], signal.SIGSTOP)
-
-    assert_unknown(storm, "the coordinator of the machine shows no sign of life for 5 s")
-
-
 def test_a_killed_python(storm: CommandLine) -> None:
     storm.until_it_calls()
     storm.python.kill()
@@ -175,13 +178,13 @@ def test_ctrl_c_once_finishes_early_and_says_so(storm: CommandLine) -> None:
     assert (next(storm.runs.iterdir()) / "report.html").exists()
 
 
-def test_ctrl_c_twice_stops_at_once(storm: CommandLine) -> None:
+def test_asked_twice_it_stops_at_once(storm: CommandLine) -> None:
     pids = storm.until_it_calls()
-    # It cannot finish while a CPU stands still, so the second one comes in time.
+    # It cannot finish while this one stands still, so the second signal comes in time; two of
+    # a kind might become one.
     os.kill(pids["testbed/coord"], signal.SIGSTOP)
     storm.python.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    storm.python.send_signal(signal.SIGINT)
+    storm.python.send_signal(signal.SIGTERM)
 
     assert_unknown(storm, "it was stopped before it could be judged")
 

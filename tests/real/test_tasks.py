@@ -1,10 +1,13 @@
 """CPUs run tasks side by side, preempt them and rest; text is where it should be, and no more."""
 
 import os
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from testbed.build import Request, build
 from testbed.layout import Layout
@@ -89,12 +92,18 @@ def test_two_tasks_that_only_compute_share_a_cpu(machine: MakeMachine) -> None:
 
 
 def test_without_a_tick_nobody_is_preempted(machine: MakeMachine) -> None:
-    booted = machine(cpus=1, tick_us=0)
-    for parity in (0, 1):
-        booted.spawn(0, "take_turns", parity)
-
+    booted = machine(tick_us=0)
+    first, second = booted.global_("moving"), booted.global_("turns_of_other")
+    booted.spawn(1, "keep_moving")
+    assert wait_until(lambda: first[1, 0] > 0)
+    booted.spawn(1, "spin_and_count")
+    assert wait_until(lambda: second > 0)
+    before, turns = int(first[1, 0]), int(second)
+    assert wait_until(lambda: int(second) > turns + 10_000_000)
+    assert int(first[1, 0]) == before
+    # Nobody gives way: not the one that computes to the one that would end.
+    booted.stop()
     assert booted.wait(20) is State.FINISHED
-    assert int(booted.cpu_stats()["nr_ticks"][0]) == 0
 
 
 def test_a_cpu_without_tasks_rests_in_its_idle_task(machine: MakeMachine) -> None:
@@ -112,6 +121,10 @@ def test_a_cpu_without_tasks_rests_in_its_idle_task(machine: MakeMachine) -> Non
     assert wait_until(lambda: cpu["in_eqs"] and cpu["sleeping"])
 
 
+def all_beyond(counters: NDArray[Any], before: NDArray[Any]) -> bool:
+    return bool((counters > before).all())
+
+
 @pytest.mark.parametrize("cpus", [8, 16])
 def test_more_cpus_than_cores_get_on_all_of_them(machine: MakeMachine, cpus: int) -> None:
     booted = machine(cpus=cpus, cores=1)
@@ -120,7 +133,7 @@ def test_more_cpus_than_cores_get_on_all_of_them(machine: MakeMachine, cpus: int
     counters = booted.global_("moving")
     for _ in range(3):
         before = counters[:cpus, 0].copy()
-        assert wait_until(lambda before=before: (counters[:cpus, 0] > before).all())
+        assert wait_until(partial(all_beyond, counters[:cpus, 0], before))
     assert booted.call("call_each") == cpus
     assert booted.call("look_while_stopped", 0) == 0
     booted.stop()

@@ -32,10 +32,11 @@ static struct core_line {
 	u32 lock;             /* futex: one of the above */
 	u32 holder;           /* the CPU that has it, plus 1; 0 = none */
 	u64 wants;            /* CPUs that wait for it */
-	u64 urgent;           /* those of them that others wait for */
+	u64 urgent;           /* those of them that others wait for, or that were interrupted */
+	u64 computing;        /* those of them that wait only to go on computing */
 	u64 ticket;           /* orders those that wait */
 	u64 since;            /* when it was passed on last, machine time, ns */
-	u64 pad[2];
+	u64 pad;
 } lines[MAX_CPUS] __cacheline_aligned;
 
 static u64 asked[MAX_CPUS];   /* ticket of each CPU that waits; under its core's lock */
@@ -72,8 +73,11 @@ static void grant(struct core_line *line, struct cpu *cpu)
 {
 	u64 bit = 1UL << cpu->id;
 
+	/* It gets the core out of its turn, to answer: then it gives it back. */
+	cpu->answering = line->urgent & line->computing & bit ? 1 : 0;
 	WRITE_ONCE(line->wants, line->wants & ~bit);
 	WRITE_ONCE(line->urgent, line->urgent & ~bit);
+	line->computing &= ~bit;
 	line->since = machine_now();
 	WRITE_ONCE(line->holder, cpu->id + 1);
 	WRITE_ONCE(cpu->core, CORE_HELD);
@@ -98,11 +102,15 @@ static void stand_in_line(struct core_line *line, struct cpu *cpu, bool urgent)
 {
 	u64 bit = 1UL << cpu->id;
 
-	if (!(line->wants & bit))
+	/* Who only answered keeps its place in line. */
+	if (!(line->wants & bit) && !cpu->answering)
 		asked[cpu->id] = line->ticket++;
+	cpu->answering = 0;
 	WRITE_ONCE(line->wants, line->wants | bit);
 	if (urgent)
 		WRITE_ONCE(line->urgent, line->urgent | bit);
+	else
+		line->computing |= bit;
 	WRITE_ONCE(cpu->core, CORE_WANTED);
 }
 
@@ -167,7 +175,7 @@ void core_kick(struct cpu *cpu)
 		/* If it is this CPU, it will sleep soon, or has an interrupt to end. */
 		holder = READ_ONCE(line->holder);
 		if (holder && cpu_at(holder - 1) != self && cpu_at(holder - 1) != cpu)
-			machine_raise_irq(holder - 1, IRQ_YIELD);
+			machine_raise_irq(holder - 1, IRQ_GIVE_WAY);
 	}
 	/* A signal that came meanwhile found interrupts off, and will not come again. */
 	local_irq_restore(flags);
@@ -209,21 +217,25 @@ void core_acquire(struct cpu *cpu)
 /*
  * Interrupts are off, and this CPU would go back to computing. Let those go first
  * that others wait for, and anybody who waits if the coordinator has asked for it.
+ * One that is interrupted before its time is over goes on as soon as they have answered.
  */
-void core_give_way(struct cpu *cpu)
+void core_give_way(struct cpu *cpu, bool interrupted)
 {
 	struct core_line *line = line_of(cpu);
 	struct cpu *next = NULL;
 	bool all = cpu->yield;
 
-	cpu->yield = 0;
 	if (cpu->core != CORE_HELD || !(all ? READ_ONCE(line->wants) : READ_ONCE(line->urgent)))
 		return;
+	/* In the middle of something: it sleeps soon, or is asked again. */
+	if (cpu->preempt_count || cpu->curr->class != TASK_NORMAL)
+		return;
+	cpu->yield = 0;
 	(void)xchg(&cpu->sleeping, 1);
 	if (!READ_ONCE(cpu->irq_pending) && lock_line(line)) {
 		next = next_in_line(line);
 		if (next) {
-			stand_in_line(line, cpu, false);
+			stand_in_line(line, cpu, interrupted && !all && !cpu->answering);
 			grant(line, next);
 		}
 		unlock_line(line);

@@ -48,7 +48,7 @@ void machine_switch(struct task_struct *prev, struct task_struct *next)
 	WRITE_ONCE(self->parked_frame, (u64)__builtin_frame_address(0));
 	/* Back to a task that was only computing: others may be waited for. */
 	if (next->preempted)
-		core_give_way(cpu);
+		core_give_way(cpu, false);
 	if (next == cpu->idle && self != cpu->idle) {
 		while (cpu->curr == cpu->idle)
 			cpu_idle_step();

@@ -58,9 +58,9 @@ void machine_irqs_done(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	/* A task that was woken here may be what the others wait for: machine_switch() gives way. */
+	/* A task woken here may be what the others wait for; machine_switch() gives way. */
 	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED))
-		core_give_way(cpu);
+		core_give_way(cpu, true);
 }
 
 static void irq_signal(int signal, siginfo_t *info, void *context)

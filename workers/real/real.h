@@ -46,7 +46,7 @@ void cores_rotate(void);
 void core_release(struct cpu *cpu);
 void core_acquire(struct cpu *cpu);
 void core_kick(struct cpu *cpu);
-void core_give_way(struct cpu *cpu);
+void core_give_way(struct cpu *cpu, bool interrupted);
 
 /* irq.c, trap.c */
 int install_irq_handler(void);

@@ -27,6 +27,12 @@ u32 slots_unregister(struct judge_slot *slots[], u32 count);
 int slot_enable(struct judge_slot *slot);
 int slot_disable(struct judge_slot *slot);
 
+/* Registered and enabled? Context: nobody else changes it. */
+static inline bool slot_is_on(const struct judge_slot *slot)
+{
+	return (slot->generation & GENERATION_STATE) == SLOT_ON;
+}
+
 /* For all probes of the machine; @slots are all that exist. */
 int slots_arm_all(struct judge_slot *slots, u32 count);
 void slots_disarm_all(void);
