@@ -25,7 +25,7 @@ OPTIONS = (
     Option("batch", 10, "Weight of batches of up to four probes.", minimum=0),
     Option("replace", 10, "Weight of replacing instructions.", minimum=0),
     Option("audit", 1, "Weight of checking the probe tables.", minimum=0),
-    Option("pause_us", 300, "Longest pause between two operations of a task, us.", minimum=0),
+    Option("pause_us", 100, "Longest pause between two operations of a task, us.", minimum=0),
     Option("delay", 2000, "Time that a delaying handler spins, cycles.", minimum=0),
     Option("write_delay", 0, "Pause between the bytes of a write to text, cycles.", minimum=0),
     Option("fail_arm", 0, "Arming fails once in so many times; 0 = never.", minimum=0),

@@ -35,7 +35,7 @@ PLUMBING_FUNCTIONS = frozenset({
     "slab_check", "slab_check_poison", "slab_check_redzones", "report_overrun",
     "report_use_after_free", "note_writer", "write_text", "text_poke", "text_poke_byte",
     "change_breakpoint", "check_all_stopped", "check_all_synced", "check_insn_synced",
-    "probe_record_registered", "probe_register", "probe_record_unregistered", "probe_unregister",
+    "probe_register", "probe_unregister",
     "unhash", "put_kprobe", "begin_life", "end_life",
 })
 PLUMBING_FILES = frozenset({

@@ -19,11 +19,18 @@ from typing import Any
 
 from testbed import __version__
 from testbed.build import Core, Request, build
-from testbed.errors import MachineFrozen, MachineLost, MachineTimeout, TestbedError
+from testbed.errors import MachineFrozen, MachineLost, MachineTimeout
 from testbed.findings import Finding, Kind, Summary, Verdict, environment, merge
-from testbed.harness import Counters, Harness, HarnessError, Option, Run, Violation
-from testbed.harness import harnesses as harnesses
-from testbed.harness import load as load
+from testbed.harness import (
+    Counters,
+    Harness,
+    HarnessError,
+    Option,
+    Run,
+    Violation,
+    harnesses,
+    load,
+)
 from testbed.machine import Machine, MachineConfig, State
 from testbed.report.addresses import Addresses, text_spans
 from testbed.report.model import Reading, RunFacts, from_machine, make_finding

@@ -108,7 +108,7 @@ s64 wait_with_interrupts_off(u64 off)
 /* Two tasks on one CPU: one computes, the other counts the turns that the first one gets. */
 u64 turns_of_other;           /* the spinning task adds */
 u64 other_while_off;          /* turns it got while preemption was off */
-u64 other_after_on;           /* and after it was on again */
+u64 switched_after_on;        /* times that this task was preempted as it was turned on */
 
 s64 spin_and_count(void *unused)
 {
@@ -137,9 +137,10 @@ s64 compute_for_ticks(void *off)
 	before = READ_ONCE(turns_of_other);
 	let_ticks_pass(5);
 	other_while_off = READ_ONCE(turns_of_other) - before;
+	before = current->nivcsw;
 	if (off)
 		preempt_enable();
-	other_after_on = READ_ONCE(turns_of_other) - before;
+	switched_after_on = current->nivcsw - before;
 	return 0;
 }
 

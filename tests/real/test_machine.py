@@ -28,7 +28,7 @@ from testbed.machine import Machine, MachineConfig, State
 from testbed.symbols import Symbols
 
 SILENT = (
-    "the coordinator of the machine shows no sign of life for 5 s: "
+    "the coordinator of the machine shows no sign of life for 2 s: "
     "it was stopped, or the system is overloaded"
 )
 
@@ -173,8 +173,9 @@ def test_what_cannot_be_asked_for_is_said(machine: Machine) -> None:
     ],
 )  # fmt: skip
 def test_a_process_that_dies_makes_the_machine_lost(
-    core: Core, who: int, how: signal.Signals, sentence: str
+    core: Core, who: int, how: signal.Signals, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("testbed.machine.HEARTBEAT_PATIENCE", 2.0)
     with nothing_left():
         with Machine(core, None, MachineConfig(cpus=2)) as machine:
             processes = processes_of(machine)

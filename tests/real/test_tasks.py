@@ -88,7 +88,7 @@ def test_two_tasks_that_only_compute_share_a_cpu(machine: MakeMachine) -> None:
     assert all(counters)
     stats = booted.cpu_stats()[1]
     assert stats["nr_preempted"] >= 40
-    assert stats["nr_ticks"] >= 40
+    assert stats["nr_ticks"] > 0
 
 
 def test_without_a_tick_nobody_is_preempted(machine: MakeMachine) -> None:
