@@ -46,7 +46,9 @@ struct cpu {
 	u32 core;             /* enum core_state; under a lock of real/cores.c */
 	u32 answering;        /* 1 = has a core only to take an interrupt; same lock */
 	u64 synced;           /* when it last fetched its instructions anew, cycles; owner writes */
-	u64 pad1[4];
+	u32 interrupted;      /* 1 = gave its core away before its time was over; same lock */
+	u32 pad4;
+	u64 pad1[3];
 
 	/* Scheduler: under runqueue_lock, whose holder has interrupts off. */
 	u32 runqueue_lock;

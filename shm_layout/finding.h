@@ -29,6 +29,7 @@ enum finding_kind {
 	FINDING_STALL,            /* rcu state, cpu, milliseconds */
 	FINDING_NO_PROGRESS,      /* cpu, milliseconds, task */
 	FINDING_CPU_LOST,         /* cpu, pid, wait status: not a verdict on the code */
+	FINDING_UNSYNCED_TEXT,    /* text address, cpu, cycles since it was written; other = that cpu */
 	FINDING_KINDS
 };
 
@@ -37,7 +38,7 @@ struct side {
 	u32 cpu;
 	u32 task;                 /* index */
 	u64 tsc;                  /* cycles; 0 = this side is not known */
-	u64 stack[STACK_FRAMES];  /* return addresses, innermost first; 0 ends it; none = as frozen */
+	u64 stack[STACK_FRAMES];  /* return addresses, innermost first; 0 ends; none = as frozen */
 	u64 pad;
 };
 

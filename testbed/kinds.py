@@ -33,6 +33,7 @@ class Kind(StrEnum):
     STALL = "stall"
     NO_PROGRESS = "no-progress"
     CPU_LOST = "cpu-lost"
+    UNSYNCED_TEXT = "unsynced-text"
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,14 @@ _TEXT = {
         "no probe is left, but the text at {text_address} is {found}, pristine {pristine}",
     ),
 }
+
+_TEXT[Kind.UNSYNCED_TEXT] = Words(
+    ("text_address", "cpu", "cycles"), "changed by", "not synchronized",
+    "{here} did not make all CPUs fetch text anew, such as {other}",
+    "{here} did not make all CPUs fetch text anew",
+    "{stalled_cpu} may still run what stood at {text_address}: {cycles} cycles after {here} on "
+    "{cpu} had written there, it has not fetched its instructions anew",
+)
 
 _PROBES = {
     Kind.HANDLER_AFTER_UNREGISTER: Words(

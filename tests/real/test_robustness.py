@@ -69,6 +69,14 @@ class CommandLine:
         assert set(found) == names, self.finish()
         return found
 
+    def until_it_tells(self) -> None:
+        """Return at its first line of progress: before, there is no run to judge."""
+        assert self.python.stdout is not None
+        for line in self.python.stdout:
+            if "  findings 0" in line:
+                return
+        raise AssertionError(self.finish())
+
     def computed(self) -> float:
         """Return how long its CPUs have run, s."""
         total = 0.0
@@ -180,6 +188,7 @@ def test_ctrl_c_once_finishes_early_and_says_so(storm: CommandLine) -> None:
 
 def test_asked_twice_it_stops_at_once(storm: CommandLine) -> None:
     pids = storm.until_it_calls()
+    storm.until_it_tells()
     # It cannot finish while this one stands still, so the second signal comes in time; two of
     # a kind might become one.
     os.kill(pids["testbed/coord"], signal.SIGSTOP)

@@ -128,8 +128,8 @@ static void check_all_synced(const struct text_writer *writer)
 		if (!cpu_online(cpu) || likely((s64)(synced - writer->side.tsc) >= 0))
 			continue;
 		other = side_of_cpu(cpu);
-		report_finding(FINDING_BAD_STATE, &other, writer->addr, synced, writer->side.tsc,
-			       cpu);
+		report_finding(FINDING_UNSYNCED_TEXT, &other, writer->addr, cpu,
+			       machine_cycles() - writer->side.tsc);
 	}
 }
 

@@ -78,7 +78,10 @@ static void grant(struct core_line *line, struct cpu *cpu)
 	WRITE_ONCE(line->wants, line->wants & ~bit);
 	WRITE_ONCE(line->urgent, line->urgent & ~bit);
 	line->computing &= ~bit;
-	line->since = machine_now();
+	/* Neither an answer nor going on after one begins a new turn. */
+	if (!cpu->answering && !cpu->interrupted)
+		line->since = machine_now();
+	cpu->interrupted = 0;
 	WRITE_ONCE(line->holder, cpu->id + 1);
 	WRITE_ONCE(cpu->core, CORE_HELD);
 }
@@ -235,7 +238,8 @@ void core_give_way(struct cpu *cpu, bool interrupted)
 	if (!READ_ONCE(cpu->irq_pending) && lock_line(line)) {
 		next = next_in_line(line);
 		if (next) {
-			stand_in_line(line, cpu, interrupted && !all && !cpu->answering);
+			cpu->interrupted = interrupted && !all && !cpu->answering;
+			stand_in_line(line, cpu, cpu->interrupted);
 			grant(line, next);
 		}
 		unlock_line(line);

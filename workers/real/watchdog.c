@@ -2,11 +2,21 @@
 /*
  * Hangs become findings: each task notes what it waits for, and the coordinator
  * looks whether the same note stands for too long. Time is counted in turns of
- * the coordinator, so a suspended machine does not look like a hang.
+ * the coordinator, so a suspended machine does not look like a hang; and a turn in
+ * which the host let a CPU wait for a core hardly counts, since that is no hang.
  */
+#define _GNU_SOURCE
 #include "real.h"
 
+#include <fcntl.h>
 #include <memory.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STARVED_SHARE 10      /* what a turn counts less when the host starves a CPU */
+#define LITTLE_NS 1000000UL   /* of processor time in a turn: less is none */
 
 struct watched {
 	u64 since;            /* the note seen last time, machine time in ns */
@@ -17,6 +27,51 @@ struct watched {
 };
 
 static struct watched watched[MAX_TASKS];
+static u64 used_ns[MAX_CPUS]; /* processor time of each CPU at the last turn */
+
+static u64 processor_time(pid_t pid)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &time))
+		return 0;
+	return time.tv_sec * 1000000000UL + time.tv_nsec;
+}
+
+/* True if the thread that is @cpu could run, as the host sees it. */
+static bool is_runnable(const struct cpu *cpu)
+{
+	char path[64], stat[256];
+	const char *name_end;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", cpu->pid, cpu->owner_tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	length = read(fd, stat, sizeof(stat) - 1);
+	close(fd);
+	stat[length > 0 ? length : 0] = 0;
+	name_end = strrchr(stat, ')');
+	return name_end && !strncmp(name_end, ") R", 3);
+}
+
+/* True if a CPU wanted to run in the last turn and got no processor time. */
+static bool host_starves_a_cpu(void)
+{
+	bool starves = false;
+
+	for (u32 n = 0; n < the_machine->config.cpus; n++) {
+		u64 used = processor_time(cpu_at(n)->pid);
+
+		if (used - used_ns[n] < LITTLE_NS && is_runnable(cpu_at(n)))
+			starves = true;
+		used_ns[n] = used;
+	}
+	return starves;
+}
 
 static bool is_frame(u64 fp)
 {
@@ -174,6 +229,9 @@ static bool watch(const struct task_struct *task, struct watched *seen, u32 turn
 bool watchdog_turn(u32 turn_ms)
 {
 	const struct task_struct *worst = NULL;
+
+	if (host_starves_a_cpu())
+		turn_ms /= STARVED_SHARE;
 
 	for (u32 n = 0; n < MAX_TASKS; n++) {
 		const struct task_struct *task = &the_machine->task[n];
