@@ -220,8 +220,8 @@ static bool watch(const struct task_struct *task, struct watched *seen, u32 turn
 	seen->object = task->wait.object;
 	if (waits || !task->user || !task->progress || task->progress != seen->progress)
 		seen->idle_ms = 0;
-	else
-		seen->idle_ms += turn_ms;
+	else if (READ_ONCE(cpu_at(task->cpu)->core) != CORE_WANTED)
+		seen->idle_ms += turn_ms; /* In line for a core it cannot get on. */
 	seen->progress = task->progress;
 	return patience && (seen->ms >= patience || seen->idle_ms >= patience);
 }
