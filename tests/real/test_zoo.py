@@ -49,7 +49,7 @@ def test_a_patch_applies_and_its_description_is_complete(entry: Entry, tmp_path:
 # The two places: a function of each that the report must name.
 QUICK = (
     ("unhash-before-disarm", "core", ("disarm_kprobe", "unregister_top")),
-    ("lost-nmissed", "judge_misses", ("arm_slot", "arm_batch")),
+    ("lost-nmissed", "judge_misses", ("register_claimed",)),
     ("csd-sync-unlock-before-func", "check_block", ("check_returned",)),
 )
 
