@@ -29,7 +29,7 @@ enum finding_kind {
 	FINDING_STALL,            /* rcu state, cpu, milliseconds */
 	FINDING_NO_PROGRESS,      /* cpu, milliseconds, task */
 	FINDING_CPU_LOST,         /* cpu, pid, wait status: not a verdict on the code */
-	FINDING_UNSYNCED_TEXT,    /* text address, cpu, cycles since it was written; other = that cpu */
+	FINDING_UNSYNCED_TEXT,    /* text address, cpu, cycles since written; other = that cpu */
 	FINDING_KINDS
 };
 
