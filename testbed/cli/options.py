@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from testbed.paths import project_root
+
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 
@@ -45,6 +47,25 @@ def duration_text(seconds: float) -> str:
     minutes, left = divmod(rest, 60)
     parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else ""]
     return "".join(parts) + (f"{left}s" if left or not whole >= 60 else "")
+
+
+class PatchPath(click.Path):
+    """A patch: where it is said to be, or else at that place of the project."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Return the path of an existing file."""
+        in_project = project_root() / value
+        if not Path(value).exists() and in_project.is_file():
+            value = in_project
+        return super().convert(value, param, ctx)
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as commands show it: what belongs to the project is found anywhere."""
+    root = project_root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def runs_option(function: Function) -> Function:

@@ -12,7 +12,14 @@ import click
 from msgspec import structs
 
 from testbed import __version__
-from testbed.cli.options import duration, duration_text, json_option, runs_option
+from testbed.cli.options import (
+    PatchPath,
+    duration,
+    duration_text,
+    json_option,
+    runs_option,
+    shown_path,
+)
 from testbed.findings import Summary, Verdict, environment
 from testbed.runs import RunFolder
 
@@ -48,7 +55,7 @@ COMMON: tuple[click.Option, ...] = (
     click.Option(["--pin/--no-pin"], default=False, show_default=True,
                  help="Keep each CPU on a core of its own, if there are enough."),
     click.Option(["--patch", "patches"], multiple=True, metavar="FILE",
-                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                 type=PatchPath(exists=True, dir_okay=False, path_type=Path),
                  help="Apply a patch to the C sources first; may be repeated."),
     click.Option(["--keep-going"], is_flag=True, default=False,
                  help="Go on after a finding, until the duration is over."),
@@ -248,7 +255,7 @@ def command_of(harness: "Harness", named: str, values: dict[str, Any]) -> tuple[
             command += [flag, duration_text(value)]
         elif name == "patches":
             for path in value:
-                command += [flag, str(path)]
+                command += [flag, shown_path(path)]
         elif isinstance(value, bool):
             if value != bool(default):
                 command.append(flag if value else flag.replace("--", "--no-", 1))

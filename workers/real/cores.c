@@ -35,7 +35,7 @@ static struct core_line {
 	u64 urgent;           /* those of them that others wait for, or that were interrupted */
 	u64 computing;        /* those of them that wait only to go on computing */
 	u64 ticket;           /* orders those that wait */
-	u64 since;            /* when it was passed on last, machine time, ns */
+	u64 since;            /* when the turn of who computes began, machine time, ns */
 	u64 pad;
 } lines[MAX_CPUS] __cacheline_aligned;
 
@@ -73,20 +73,20 @@ static void grant(struct core_line *line, struct cpu *cpu)
 {
 	u64 bit = 1UL << cpu->id;
 
+	/* A turn is that of a CPU that computes; wake-ups and answers in between do not count. */
+	if (line->computing & bit & ~line->urgent)
+		line->since = machine_now();
 	/* It gets the core out of its turn, to answer: then it gives it back. */
 	cpu->answering = line->urgent & line->computing & bit ? 1 : 0;
 	WRITE_ONCE(line->wants, line->wants & ~bit);
 	WRITE_ONCE(line->urgent, line->urgent & ~bit);
 	line->computing &= ~bit;
-	/* Neither an answer nor going on after one begins a new turn. */
-	if (!cpu->answering && !cpu->interrupted)
-		line->since = machine_now();
 	cpu->interrupted = 0;
 	WRITE_ONCE(line->holder, cpu->id + 1);
 	WRITE_ONCE(cpu->core, CORE_HELD);
 }
 
-static struct cpu *next_in_line(const struct core_line *line)
+static struct cpu *first_in_line(const struct core_line *line)
 {
 	u64 mask = line->urgent ? line->urgent : line->wants;
 	struct cpu *best = NULL;
@@ -115,6 +115,23 @@ static void stand_in_line(struct core_line *line, struct cpu *cpu, bool urgent)
 	else
 		line->computing |= bit;
 	WRITE_ONCE(cpu->core, CORE_WANTED);
+}
+
+/* Under the lock. One that was interrupted has to stand in line again when its time is over. */
+static struct cpu *next_in_line(struct core_line *line)
+{
+	u64 now = machine_now(), bit;
+	struct cpu *next;
+
+	while ((next = first_in_line(line)) && next->interrupted &&
+	       now - line->since >= SLICE_NS && line->computing) {
+		bit = 1UL << next->id;
+		next->interrupted = 0;
+		WRITE_ONCE(line->urgent, line->urgent & ~bit);
+		line->computing |= bit;
+		asked[next->id] = line->ticket++;
+	}
+	return next;
 }
 
 static void tell(struct cpu *cpu)
