@@ -74,8 +74,11 @@ def patch_vs_probe(m: ScenarioBuilder) -> None:
     """Instructions are replaced and probed in one function at once, and neither disturbs it."""
     f = m.function("site_jump_backward")
     p, q = m.kprobe(f), m.kprobe(f, 13)
-    m.task(cpu=0).patch(f).register_batch(p, q).patch(f, 0).unregister_batch(p, q)
-    m.task(cpu=1).call(f, times=12, a=5, b=1)
+    # Between the two meetings the probes are there, so that calls surely meet them.
+    armer = m.task(cpu=0).patch(f).register_batch(p, q)
+    armer.barrier().patch(f, 0).barrier().unregister_batch(p, q)
+    caller = m.task(cpu=1).call(f, times=6, a=5, b=1)
+    caller.barrier().call(f, times=12, a=5, b=1).barrier().call(f)
 
 
 @scenario(cpus=2)

@@ -211,7 +211,8 @@ class Machine:
             timeout: for the call to return, s.
 
         Returns:
-            The result as a signed number of 64 bits.
+            The result as a signed number of 64 bits: of a function that returns an ``int``, only
+            the lower half means anything.
 
         Raises:
             MachineFrozen: a finding was made meanwhile.
