@@ -71,8 +71,6 @@ struct machine {
 	s32 coordinator;      /* pid */
 	s32 boot_error;       /* -errno of what failed while booting */
 	u32 boot_step;        /* which step that was */
-	u32 hang_grace;       /* ms that the watchdog has seen pass; coordinator */
-	u32 pad;
 
 	struct finding finding[MAX_FINDINGS];
 	struct request request[MAX_REQUESTS];
