@@ -5,6 +5,12 @@
 
 #include <machine.h>
 
+/*
+ * Write the return addresses from frame pointer @fp on into @stack[STACK_FRAMES], behind
+ * the @used ones that are there; 0 ends them. Any stack of the machine, also another task's.
+ */
+void walk_stack(u64 *stack, u32 used, u64 fp);
+
 /* Remember who is here now, as one side of a race that may show later. */
 void record_side(struct side *side);
 

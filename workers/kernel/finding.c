@@ -13,7 +13,7 @@ static bool is_frame(u64 fp)
 	return fp >= start && fp + 16 <= start + stacks->size && !(fp & 7);
 }
 
-static void walk_stack(u64 *stack, u32 used, u64 fp)
+void walk_stack(u64 *stack, u32 used, u64 fp)
 {
 	while (used < STACK_FRAMES && is_frame(fp)) {
 		u64 next = ((u64 *)fp)[0], ip = ((u64 *)fp)[1];

@@ -9,7 +9,6 @@
 
 static void handle_pending(struct cpu *cpu, u32 pending)
 {
-	/* Every interrupt is a chance to pass through a quiescent state late. */
 	if (pending & IRQ_CALL)
 		generic_smp_call_function_interrupt();
 	if (pending & IRQ_TICK)

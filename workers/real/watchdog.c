@@ -9,6 +9,7 @@
 #include "real.h"
 
 #include <fcntl.h>
+#include <finding.h>
 #include <memory.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,20 +74,11 @@ static bool host_starves_a_cpu(void)
 	return starves;
 }
 
-static bool is_frame(u64 fp)
-{
-	const struct region *stacks = &the_machine->region[REGION_STACKS];
-	u64 start = ARENA_BASE + stacks->offset;
-
-	return fp >= start && fp + 16 <= start + stacks->size && !(fp & 7);
-}
-
 /* Where a task stands that does not run: its thread has left its frame pointer. */
 static void side_of_task(struct side *side, const struct task_struct *task)
 {
 	const struct cpu *cpu = cpu_at(task->cpu);
 	u64 fp = READ_ONCE(task->parked_frame);
-	u32 used = 0;
 
 	side->cpu = task->cpu;
 	side->task = task->index;
@@ -95,12 +87,7 @@ static void side_of_task(struct side *side, const struct task_struct *task)
 		copy_bytes(side->stack, cpu->frozen.stack, sizeof(side->stack));
 		return;
 	}
-	while (used < STACK_FRAMES && is_frame(fp)) {
-		side->stack[used++] = ((u64 *)fp)[1];
-		if (((u64 *)fp)[0] <= fp)
-			break;
-		fp = ((u64 *)fp)[0];
-	}
+	walk_stack(side->stack, 0, fp);
 }
 
 /* The task that @task waits for, as far as the note says; NULL = not known. */
