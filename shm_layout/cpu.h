@@ -26,8 +26,8 @@ struct frozen {
 };
 
 struct cpu {
-	/* Interrupt state: the owner writes, except irq_pending (atomic, all). */
-	u32 irq_off;          /* 1 = interrupts disabled */
+	/* Interrupt state: the owner's alone, except irq_pending (atomic, all). */
+	u32 irq_off;          /* 1 = interrupts disabled; read by all who check */
 	u32 irq_pending;      /* IRQ_* bits */
 	u32 irq_depth;        /* nesting of interrupt handlers */
 	u32 preempt_count;    /* 0 = preemptible; also the RCU reader's nesting */
@@ -36,7 +36,30 @@ struct cpu {
 	struct pt_regs *irq_regs; /* interrupted registers, NULL = interrupt was polled */
 	u32 yield;            /* asked to give its core away; owner only */
 	u32 pad;
-	u64 pad0[2];
+	u64 pad0[3];
+
+	/* Counters: the owner adds, who watches reads. */
+	u64 nr_irqs;          /* interrupts taken by signal */
+	u64 nr_polled;        /* interrupts taken without one */
+	u64 nr_ticks;
+	u64 nr_switches;
+	u64 nr_preempted;
+	u64 nr_traps;         /* int3 and single-step traps */
+	u64 nr_sleeps;        /* times the CPU gave its core away */
+	u64 nr_spurious;      /* signals that found nothing to do */
+
+	/* The owner writes, all read. */
+	struct task_struct *curr; /* the task that runs */
+	struct task_struct *idle; /* set at boot, as the next */
+	struct task_struct *stopper;
+	u32 online;           /* 1 = takes part; the coordinator writes too */
+	u32 in_eqs;           /* 1 = idle, RCU does not watch */
+
+	/* Scheduler: under runqueue_lock, whose holder has interrupts off. */
+	u32 runqueue_lock;
+	u32 nr_running;       /* runnable tasks without the idle task */
+	struct list_head runqueue;
+	u64 pad1;
 
 	/* Sleeping and waking: real machine. */
 	u32 sleeping;         /* 1 = sleeps, or is about to, on event; owner writes */
@@ -47,37 +70,21 @@ struct cpu {
 	u32 answering;        /* 1 = has a core only to take an interrupt; same lock */
 	u64 synced;           /* when it last fetched its instructions anew, cycles; owner writes */
 	u32 interrupted;      /* 1 = gave its core away before its time was over; same lock */
-	u32 pad4;
-	u64 pad1[3];
-
-	/* Scheduler: under runqueue_lock, whose holder has interrupts off. */
-	u32 runqueue_lock;
-	u32 nr_running;       /* runnable tasks without the idle task */
-	struct task_struct *curr; /* the task that runs; owner writes */
-	struct task_struct *idle;
-	struct task_struct *stopper;
-	struct list_head runqueue;
-	u64 pad2[2];
-
-	/* Counters: the owner adds, all read. */
-	u64 nr_irqs;          /* interrupts taken by signal */
-	u64 nr_polled;        /* interrupts taken without one */
-	u64 nr_ticks;
-	u64 nr_switches;
-	u64 nr_preempted;
-	u64 nr_traps;         /* int3 and single-step traps */
-	u64 nr_sleeps;        /* times the CPU gave its core away */
-	u64 nr_spurious;      /* signals that found nothing to do */
-
-	u32 online;           /* 1 = takes part; coordinator and owner write */
 	u32 spawn;            /* futex: tasks that want a thread; anyone adds */
-	u32 in_eqs;           /* 1 = idle, RCU does not watch; owner writes */
 	u32 lost;             /* 1 = its process died or was stopped; coordinator writes */
-	u64 pad3[6];
+	u32 pad2;
+	u64 pad3[2];
 
 	struct frozen frozen;
 	struct ring ring;
 } __cacheline_aligned;
+
+/* Up to the first only the owner looks, and checks; up to the second only it writes. */
+#define CPU_PRIVATE_END offsetof(struct cpu, curr)
+#define CPU_OWNED_END offsetof(struct cpu, runqueue_lock)
+
+static_assert(CPU_PRIVATE_END == 2 * CACHE_LINE, "the counters fill a line");
+static_assert(offsetof(struct cpu, sleeping) == 3 * CACHE_LINE, "the scheduler fills a line");
 
 #define PREEMPT_WORK_RESCHED 0x1 /* a task wants this CPU */
 #define PREEMPT_WORK_QS 0x2      /* a grace period waits for this CPU */

@@ -30,8 +30,16 @@ enum finding_kind {
 	FINDING_NO_PROGRESS,      /* cpu, milliseconds, task */
 	FINDING_CPU_LOST,         /* cpu, pid, wait status: not a verdict on the code */
 	FINDING_UNSYNCED_TEXT,    /* text address, cpu, cycles since written; other = that cpu */
+	FINDING_DATA_RACE,        /* address, size, ACCESS_* of both, address and size of other */
+	FINDING_LOST_WAKEUP,      /* enum waiting_for, object, value found, cpus that wait */
+	FINDING_LIVELOCK,         /* cpus that have not ended, states: no schedule ends from here */
 	FINDING_KINDS
 };
+
+/* What kind of access one side of FINDING_DATA_RACE made. */
+#define ACCESS_WRITE 0x1
+#define ACCESS_PLAIN 0x2
+#define ACCESS_LOCKED 0x4     /* read and written at once */
 
 /* One side of a race: who, when, and the way there. */
 struct side {

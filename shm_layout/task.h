@@ -57,27 +57,32 @@ struct task_struct {
 
 	struct list_head run; /* on cpu->runqueue; under its lock */
 	u32 on_rq;            /* 1 = queued or running; under the run queue lock */
-	u32 has_thread;       /* 1 = a thread waits in or runs this slot; its CPU writes */
 	u32 park;             /* real machine: futex, 1 = go */
-	s32 tid;              /* OS thread id; its thread writes; 0 = none */
 	u32 user;             /* 1 = belongs to the harness: the run ends when all have */
-	u32 preempted;        /* 1 = an interrupt took the CPU from it; its CPU writes */
-	u32 pad;
 	u32 stop;             /* 1 = asked to end (kthread_stop); anyone writes */
 
 	s64 (*function)(void *);
 	void *argument;
 	s64 result;           /* what function returned; valid when TASK_DEAD */
 
+	/* Its own, or its CPU's, alone; who watches reads. */
+	u32 has_thread;       /* 1 = a thread waits in or runs this slot; its CPU writes */
+	u32 preempted;        /* 1 = an interrupt took the CPU from it; its CPU writes */
 	u64 nvcsw;            /* voluntary switches; its CPU adds */
 	u64 nivcsw;           /* involuntary switches; its CPU adds */
 	struct wait_note wait;/* its task writes, the watchdog reads */
+	u64 parked_frame;     /* frame pointer while it does not run, for reports; 0 = runs */
+
+	s32 tid;              /* OS thread id; its thread writes; 0 = none */
+	u32 pad;
 	u64 stack;            /* address of the lowest byte */
 	u64 trap_stack;       /* address of the lowest byte */
 	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
-	u64 parked_frame;     /* frame pointer while it does not run, for reports; 0 = runs */
 	u64 scratch[7];       /* the harness's own */
 } __cacheline_aligned;
+
+#define TASK_PRIVATE_START offsetof(struct task_struct, has_thread)
+#define TASK_PRIVATE_END offsetof(struct task_struct, tid)
 
 static_assert(sizeof(struct task_struct) % CACHE_LINE == 0, "tasks share no line");
 

@@ -4,7 +4,8 @@
  *
  * The real machine (workers/real) and the virtual one give the same short list.
  * machine_inline.h is found in the folder of the machine that is built; it
- * defines this_cpu(), sync_core(), this_cpu_add() and machine_now().
+ * defines this_cpu(), sync_core(), this_cpu_add(), machine_now() and what is
+ * told of memory. So is trace.h: leave an event for reports, in any context.
  */
 #ifndef WORKERS_MACHINE_H
 #define WORKERS_MACHINE_H
@@ -20,6 +21,13 @@
  * machine_now(): machine time, ns.
  * machine_cycles(): a fine counter that all CPUs share.
  * sync_core(): what was fetched before is fetched again.
+ *
+ * The slab tells which bytes may be accessed, so that a machine that sees each
+ * access can judge it; MACHINE_POISONS is true on one that cannot: there, bytes
+ * that may not be accessed are filled with a pattern, which is looked at later.
+ * machine_memory_reserved(start, size): nobody's, for now;
+ * machine_memory_allocated(start, size): somebody's, with any contents;
+ * machine_memory_freed(start, size): it was somebody's.
  */
 #define current (this_cpu()->curr)
 #define smp_processor_id() (this_cpu()->id)

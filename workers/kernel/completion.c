@@ -20,13 +20,13 @@ void reinit_completion(struct completion *x)
 	WRITE_ONCE(x->done, 0);
 }
 
-/* Under x->lock: take one completion if there is one. */
+/* Under x->lock: take one completion if there is one. completion_done() looks without it. */
 static bool consume(struct completion *x)
 {
 	if (!x->done)
 		return false;
 	if (x->done != COMPLETION_ALL)
-		x->done--;
+		WRITE_ONCE(x->done, x->done - 1);
 	return true;
 }
 
@@ -86,7 +86,7 @@ void complete(struct completion *x)
 	u32 flags = spin_lock_irqsave(&x->lock);
 
 	if (x->done != COMPLETION_ALL)
-		x->done++;
+		WRITE_ONCE(x->done, x->done + 1);
 	if (!list_empty(&x->waiters))
 		wake_first(x);
 	spin_unlock_irqrestore(&x->lock, flags);
@@ -96,7 +96,7 @@ void complete_all(struct completion *x)
 {
 	u32 flags = spin_lock_irqsave(&x->lock);
 
-	x->done = COMPLETION_ALL;
+	WRITE_ONCE(x->done, COMPLETION_ALL);
 	while (!list_empty(&x->waiters))
 		wake_first(x);
 	spin_unlock_irqrestore(&x->lock, flags);

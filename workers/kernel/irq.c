@@ -24,13 +24,16 @@ void do_irq(struct pt_regs *regs)
 	struct cpu *cpu = this_cpu();
 
 	do {
-		struct pt_regs *before = cpu->irq_regs;
+		struct pt_regs *before;
 		u32 pending;
 
 		WRITE_ONCE(cpu->irq_off, 1);
 		barrier();
+		before = cpu->irq_regs;
 		cpu->irq_depth++;
 		cpu->irq_regs = regs;
+		if (!regs)
+			cpu->nr_polled++;
 		while ((pending = machine_take_irqs())) {
 			trace_event(EVENT_IRQ, pending, regs ? regs->ip : 0);
 			handle_pending(cpu, pending);
@@ -48,6 +51,5 @@ void do_irq(struct pt_regs *regs)
 
 void irq_run_pending(void)
 {
-	this_cpu()->nr_polled++;
 	do_irq(NULL);
 }

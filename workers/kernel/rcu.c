@@ -149,7 +149,7 @@ static void ask_cpus(cpumask_t mask)
 			report_qs(cpu, false);
 			continue;
 		}
-		rcu_cpu->csd.func = rcu_gp_interrupt;
+		/* Still on its way from the last grace period, it serves this one as well. */
 		if (smp_call_function_single_async(cpu, &rcu_cpu->csd) == -ENXIO)
 			report_qs(cpu, false);
 	}
@@ -192,7 +192,7 @@ static void rcu_gp(void)
 	WRITE_ONCE(rcu.seq, rcu.seq + 1);
 	smp_mb(); /* The start before any CPU is looked at. */
 	trace_event(EVENT_GP_START, rcu.seq, mask);
-	rcu.leader = current;
+	WRITE_ONCE(rcu.leader, current);
 	/* The caller may sleep, so its own CPU is in no reader. */
 	WRITE_ONCE(rcu.left, __builtin_popcountl(mask) + 1);
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
@@ -280,5 +280,7 @@ void rcu_barrier(void)
 
 void rcu_init(void)
 {
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
+		per_cpu_ptr(rcu_cpus, cpu)->csd.func = rcu_gp_interrupt;
 	callback_task = kthread_run(0, run_callbacks, NULL, "rcu_callbacks");
 }

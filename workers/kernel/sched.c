@@ -140,7 +140,7 @@ bool wake_up_process(struct task_struct *task)
 
 	smp_mb(); /* What the waker wrote before the state is read; pairs with xchg() there. */
 	raw_spin_lock(&cpu->runqueue_lock);
-	if (task->state == TASK_BLOCKED) {
+	if (READ_ONCE(task->state) == TASK_BLOCKED) {
 		WRITE_ONCE(task->state, TASK_RUNNING);
 		if (!task->on_rq) {
 			enqueue(cpu, task);

@@ -73,6 +73,7 @@ static struct slab *slab_create(struct kmem_cache *cache, u64 nr_pages, u32 nr, 
 
 	if (!address)
 		return NULL;
+	machine_memory_allocated(address, nr_pages * PAGE_SIZE);
 	slab->cache = cache;
 	slab->stride = stride;
 	slab->first = (u64)&slab->object[nr];
@@ -88,6 +89,7 @@ static struct slab *slab_create(struct kmem_cache *cache, u64 nr_pages, u32 nr, 
 		object->freed.tsc = 0;
 		object->next = n + 1 < nr ? object + 1 : NULL;
 	}
+	machine_memory_reserved(slab->first, nr * stride);
 	for (u64 n = 0; n < nr_pages; n++)
 		smp_store_release(&page_of(address + n * PAGE_SIZE)->slab, slab);
 	__atomic_add_fetch(&slab_stats.pages, nr_pages, __ATOMIC_RELAXED);
@@ -189,11 +191,32 @@ static struct slab_object *find_object_in_quarantine(size_t size)
 	return object;
 }
 
+/* The payload may be accessed from now on, and nothing around it. */
+static void mark_allocated(const struct slab *slab, const struct slab_object *object)
+{
+	u8 *payload = (u8 *)object->payload, *end = payload + object->size;
+	u64 right = slab->stride - REDZONE_LEFT - object->size;
+
+	machine_memory_reserved(object->payload - REDZONE_LEFT, slab->stride);
+	machine_memory_allocated(object->payload, object->size);
+	if (MACHINE_POISONS) {
+		fill_bytes(payload - REDZONE_LEFT, POISON_REDZONE, REDZONE_LEFT);
+		fill_bytes(payload, POISON_ALLOC, object->size);
+		fill_bytes(end, POISON_REDZONE, right);
+	}
+}
+
+static void mark_freed(const struct slab_object *object)
+{
+	machine_memory_freed(object->payload, object->size);
+	if (MACHINE_POISONS)
+		fill_bytes((void *)object->payload, POISON_FREE, object->size);
+}
+
 /* Hand @object out: this CPU alone knows it. */
 static void *prepare_object(struct slab_object *object, size_t size)
 {
 	struct slab *slab = page_of((u64)object)->slab;
-	u8 *payload = (u8 *)object->payload;
 
 	if (object->state == SLAB_FREE)
 		slab_check_poison(slab, object);
@@ -203,13 +226,11 @@ static void *prepare_object(struct slab_object *object, size_t size)
 	object->mark = slab_current_mark();
 	object->serial = atomic_add_return(1, &slab_stats.allocations);
 	record_side(&object->allocated);
-	fill_bytes(payload - REDZONE_LEFT, POISON_REDZONE, REDZONE_LEFT);
-	fill_bytes(payload, POISON_ALLOC, size);
-	fill_bytes(payload + size, POISON_REDZONE, slab->stride - REDZONE_LEFT - size);
+	mark_allocated(slab, object);
 	__atomic_add_fetch(&slab_stats.live_bytes, size, __ATOMIC_RELAXED);
 	smp_store_release(&object->state, SLAB_LIVE);
 	trace_event(EVENT_ALLOC, object->payload, size);
-	return payload;
+	return (void *)object->payload;
 }
 
 void *kmalloc(size_t size, u32 flags)
@@ -286,7 +307,7 @@ void kfree(const void *address)
 		return;
 	slab_check_redzones(slab, object);
 	record_side(&object->freed);
-	fill_bytes((void *)object->payload, POISON_FREE, object->size);
+	mark_freed(object);
 	atomic_inc(&slab_stats.frees);
 	__atomic_sub_fetch(&slab_stats.live_bytes, object->size, __ATOMIC_RELAXED);
 	trace_event(EVENT_FREE, object->payload, object->size);

@@ -34,6 +34,20 @@ static inline u64 machine_cycles(void)
 
 u64 machine_now(void);
 
+#define MACHINE_POISONS true
+
+static inline void machine_memory_reserved(u64 start, u64 size)
+{
+}
+
+static inline void machine_memory_allocated(u64 start, u64 size)
+{
+}
+
+static inline void machine_memory_freed(u64 start, u64 size)
+{
+}
+
 /* Serialize by an interrupt return to the next instruction: CPUID traps in virtual machines. */
 static inline void sync_core(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Leave an event in this CPU's ring: a few nanoseconds, always on, any context. */
-#ifndef WORKERS_TRACE_H
-#define WORKERS_TRACE_H
+#ifndef REAL_TRACE_H
+#define REAL_TRACE_H
 
 #include <machine.h>
 

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: MIT
+/* One run: who goes next, until all have ended or something is wrong. */
+#include "engine.h"
+#include "fiber.h"
+#include "outcome_set.h"
+#include "race.h"
+#include "show.h"
+
+struct engine engine;
+struct fiber fibers[MAX_FIBERS];
+struct cpu *machine_this_cpu;
+struct intervention made[MAX_INTERVENTIONS];
+
+/* Asks a strategy that wants every CPU to stand still meanwhile. */
+static u8 director_stack[64 << 10] __attribute__((aligned(64)));
+static struct fiber director = {
+	.stack = (u64)director_stack, .size = sizeof(director_stack),
+};
+
+/* Loads without anything else, after which a CPU is taken to spin. */
+#define SPIN_READS 48
+
+#define TRAIL_FACTOR 0x9e3779b97f4a7c15UL
+
+u64 engine_value(struct vcpu *cpu, u64 addr, u32 size)
+{
+	if (engine.view != cpu->id)
+		view_show(cpu);
+	return load_word(addr, size);
+}
+
+#define KIND(kind) (1u << EVENT_KIND_##kind)
+
+bool engine_is_enabled(struct vcpu *cpu)
+{
+	struct pending *pending = &cpu->pending;
+	u32 kind = pending->kind, bit = 1u << kind;
+
+	/* Tests of masks, since a jump by kind could not be predicted. */
+	if (bit & (KIND(RMW) | KIND(FENCE) | KIND(EXIT) | KIND(UNLOCK)))
+		return !cpu->count;
+	if (kind == EVENT_KIND_JOIN)
+		return engine.exited >> pending->value & 1;
+	if (likely(bit & (KIND(LOAD) | KIND(STORE) | KIND(POINT))))
+		return true;
+	if (kind == EVENT_KIND_AWAIT)
+		return engine_value(cpu, pending->addr, pending->size) != pending->value;
+	if (kind == EVENT_KIND_RELAX)
+		return engine.commits - cpu->commits != cpu->relax_seen;
+	if (kind == EVENT_KIND_LOCK)
+		return !cpu->count && !engine_value(cpu, pending->addr, 4);
+	if (kind == EVENT_KIND_FULL)
+		return cpu->count < engine.limit;
+	if (kind == EVENT_KIND_IDLE)
+		return engine.irqs >> cpu->id & 1;
+	return kind != EVENT_KIND_NONE;
+}
+
+/* Nothing of what others do depends on when these are done, so there is no choice. */
+static inline bool is_eager(u32 kind)
+{
+	return 1u << kind & (KIND(FENCE) | KIND(JOIN) | KIND(EXIT) | KIND(FULL));
+}
+
+/* What can be done now may be impossible after a step of somebody else. */
+static inline bool is_fickle(u32 kind)
+{
+	return kind == EVENT_KIND_LOCK || kind == EVENT_KIND_AWAIT;
+}
+
+/* Interrupts that can be taken, and ticks that can come, now. */
+static u64 interrupt_agents(void)
+{
+	u64 enabled = 0;
+
+	for (u64 left = engine.irqs; left; left &= left - 1) {
+		u32 cpu = __builtin_ctzl(left);
+
+		if (engine.interrupts.enabled(cpu))
+			enabled |= AGENT_BIT(AGENT_IRQ, cpu);
+	}
+	for (u64 left = engine.ticking & ~engine.irqs; left; left &= left - 1) {
+		u32 cpu = __builtin_ctzl(left);
+
+		if (engine.interrupts.enabled(cpu))
+			enabled |= AGENT_BIT(AGENT_TICK, cpu);
+	}
+	return enabled;
+}
+
+/* Look again at CPUs that wait. Returns one that is to go on without a choice, or NO_CPU. */
+static u32 recheck_blocked(u64 cpus)
+{
+	engine.recheck = 0;
+	for (u64 left = cpus; left; left &= left - 1) {
+		u32 id = __builtin_ctzl(left);
+		struct vcpu *cpu = &engine.vcpu[id];
+
+		if (!engine_is_enabled(cpu)) {
+			engine.ready &= ~(1UL << id);
+			continue;
+		}
+		if (is_eager(cpu->pending.kind)) {
+			engine.recheck = left & left - 1;
+			return id;
+		}
+		engine.ready |= 1UL << id;
+		if (!is_fickle(cpu->pending.kind))
+			engine.blocked &= ~(1UL << id);
+	}
+	return NO_CPU;
+}
+
+u32 engine_default(u64 enabled)
+{
+	u64 cpus = enabled & CPU_BITS & ~engine.spinning, after;
+
+	if (unlikely(!cpus))
+		cpus = enabled & CPU_BITS;
+	if (likely(cpus)) {
+		if (cpus >> engine.current & 1)
+			return engine.current;
+		after = cpus >> engine.current << engine.current;
+		return __builtin_ctzl(after ? after : cpus);
+	}
+	if (enabled >> AGENT(AGENT_IRQ, 0) & CPU_BITS)
+		return __builtin_ctzl(enabled >> AGENT(AGENT_IRQ, 0)) + AGENT(AGENT_IRQ, 0);
+	return __builtin_ctzl(enabled);
+}
+
+/* Ask the strategy, and write down what is not the default. */
+static u32 choose(u64 enabled)
+{
+	u32 usual = engine_default(enabled), agent;
+
+	agent = engine.strategy->choose(enabled);
+	if (!(enabled & (enabled - 1)))
+		return agent;
+	engine.nr_choices++;
+	if (engine.nr_choices % CHECKPOINT_CHOICES == 0)
+		show_checkpoint();
+	if (unlikely(engine.show))
+		show_choice(agent, agent != usual);
+	if (agent != usual) {
+		struct intervention *here = &made[engine.nr_made];
+
+		if (unlikely(engine.nr_made == MAX_INTERVENTIONS))
+			engine_end(RUN_BOUND);
+		engine.nr_made++;
+		here->cpu = usual < VIRTUAL_CPUS ? usual : AGENT_NOBODY;
+		here->event = usual < VIRTUAL_CPUS ? engine.vcpu[usual].events : engine.nobody;
+		here->agent = agent;
+		here->value = 0;
+	}
+	if (usual >= VIRTUAL_CPUS)
+		engine.nobody++;
+	return agent;
+}
+
+/* The next agent; whatever it is, it can go. */
+static inline u32 next_agent(void)
+{
+	u64 enabled, again;
+	u32 eager;
+
+	/* An idle CPU waits for an interrupt. */
+	again = (engine.recheck | engine.irqs) & engine.blocked;
+	if (again && (eager = recheck_blocked(again)) != NO_CPU)
+		return eager;
+	enabled = engine.ready | engine.drains;
+	if (unlikely(engine.irqs | engine.ticking))
+		enabled |= interrupt_agents();
+	if (unlikely(!enabled)) {
+		enum run_end end;
+
+		if (program->stuck(&end))
+			engine_end(end);
+		engine.recheck = engine.blocked;
+		return next_agent();
+	}
+	if (unlikely(engine.booting))
+		return engine_default(enabled);
+	if (!(enabled & (enabled - 1)) && !engine.strategy->every_step)
+		return __builtin_ctzl(enabled);
+	return choose(enabled);
+}
+
+/* Give the processor to @next; returns when @self has it again. */
+static inline void run_cpu(struct vcpu *self, struct vcpu *next)
+{
+	struct fiber *mine = self->fiber;
+
+	engine.cpu = next;
+	machine_this_cpu = &the_machine->cpu[next->id];
+	next->fiber->touched = 1;
+	fiber_switch(mine, next->fiber);
+}
+
+static void take_interrupt(struct vcpu *cpu)
+{
+	struct pending pending = cpu->pending;
+
+	cpu->deliver = 0;
+	cpu->irq_depth++;
+	if (unlikely(engine.show))
+		show_event(cpu, EVENT_KIND_IRQ, 0, 0, 0, pending.pc);
+	view_show(cpu);
+	engine.interrupts.take(cpu->id);
+	cpu->irq_depth--;
+	cpu->pending = pending;
+}
+
+/* One step of an agent that is not a CPU. True = another CPU has run meanwhile. */
+static bool other_agent(struct vcpu *self, u32 agent)
+{
+	struct vcpu *cpu = &engine.vcpu[AGENT_OF_CPU(agent)];
+
+	engine.trail = (engine.trail ^ agent) * TRAIL_FACTOR;
+	switch (AGENT_KIND(agent)) {
+	case AGENT_DRAIN:
+		buffer_commit(cpu);
+		return false;
+	case AGENT_TICK:
+		if (!--cpu->ticks)
+			engine.ticking &= ~(1UL << cpu->id);
+		if (unlikely(engine.show))
+			show_event(cpu, EVENT_KIND_TICK, 0, 0, 0, 0);
+		engine.interrupts.tick(cpu->id);
+		return false;
+	}
+	cpu->deliver = 1;
+	if (cpu == self)
+		return false;
+	run_cpu(self, cpu);
+	return true;
+}
+
+static inline void file_cpu(struct vcpu *self)
+{
+	u64 bit = 1UL << self->id;
+	u32 kind = self->pending.kind;
+	bool enabled = kind == EVENT_KIND_LOAD || engine_is_enabled(self);
+
+	if (likely(enabled && !is_eager(kind) && !is_fickle(kind))) {
+		engine.ready |= bit;
+		engine.blocked &= ~bit;
+		return;
+	}
+	/* What may change, or needs no choice, is for recheck_blocked() to say. */
+	engine.ready &= ~bit;
+	engine.blocked |= bit;
+	if (enabled)
+		engine.recheck |= bit;
+	if (1u << kind & (KIND(LOCK) | KIND(AWAIT) | KIND(RELAX)))
+		engine.watching |= bit;
+}
+
+/* A CPU that only reads may be waiting for somebody, in a loop of its own. */
+static inline void note_progress(struct vcpu *self, u32 kind)
+{
+	if (kind != EVENT_KIND_LOAD)
+		self->idle_reads = 0;
+	else if (unlikely(++self->idle_reads > SPIN_READS))
+		engine.spinning |= 1UL << self->id;
+}
+
+/* Now the operation is done. */
+static inline void begin_operation(struct vcpu *self)
+{
+	struct pending *pending = &self->pending;
+
+	engine.ready &= ~(1UL << self->id);
+	engine.blocked &= ~(1UL << self->id);
+	engine.watching &= ~(1UL << self->id);
+	if (unlikely(++engine.steps > engine.max_steps))
+		engine_end(RUN_BOUND);
+	engine.current = self->id;
+	if (is_eager(pending->kind)) {
+		if (engine.strategy->passed)
+			engine.strategy->passed(self->id, pending->kind, pending->value);
+	} else {
+		self->events++;
+		engine.trail = (engine.trail ^ pending->pc ^ pending->addr << 16 ^ self->id)
+			       * TRAIL_FACTOR;
+		note_progress(self, pending->kind);
+	}
+	if (engine.view != self->id)
+		view_show(self);
+}
+
+/* A new fiber has come to its first operation: back to who made it. */
+static void back_to_starter(struct vcpu *self)
+{
+	struct fiber *starter = engine.starter;
+
+	engine.starter = NULL;
+	engine.detour &= ~DETOUR_STARTER;
+	engine.cpu = &engine.vcpu[starter->cpu];
+	machine_this_cpu = &the_machine->cpu[starter->cpu];
+	view_show(engine.cpu);
+	fiber_switch(self->fiber, starter);
+}
+
+/* One step of a strategy that is asked outside: who goes next stands still, too. */
+static void direct_step(void)
+{
+	u32 agent = next_agent();
+	struct vcpu *next = &engine.vcpu[AGENT_OF_CPU(agent)];
+
+	if (agent >= VIRTUAL_CPUS) {
+		other_agent(next, agent);
+		if (!next->deliver)
+			return;
+	}
+	engine.cpu = next;
+	machine_this_cpu = &the_machine->cpu[next->id];
+	next->fiber->touched = 1;
+	fiber_switch(&director, next->fiber);
+}
+
+static void direct(void)
+{
+	for (;;)
+		direct_step();
+}
+
+/* A new fiber's first operation, or any while the director decides. True = it can be done now. */
+static bool take_detour(struct vcpu *self)
+{
+	if (engine.detour & DETOUR_STARTER) {
+		back_to_starter(self);
+		if (!self->deliver)
+			return true;
+	}
+	if (!(engine.detour & DETOUR_OUTSIDE))
+		return false;
+	do {
+		if (self->deliver) {
+			take_interrupt(self);
+			file_cpu(self);
+		}
+		fiber_switch(self->fiber, &director);
+	} while (self->deliver);
+	return true;
+}
+
+void engine_step(struct vcpu *self)
+{
+	while (unlikely(!engine.limit && self->count))
+		buffer_commit(self);
+	file_cpu(self);
+	if (unlikely(engine.detour) && take_detour(self))
+		goto go;
+	for (;;) {
+		u32 agent;
+
+		if (unlikely(self->deliver)) {
+			take_interrupt(self);
+			file_cpu(self);
+		}
+		agent = next_agent();
+		if (agent == self->id)
+			break;
+		if (agent < VIRTUAL_CPUS)
+			run_cpu(self, &engine.vcpu[agent]);
+		else if (!other_agent(self, agent))
+			continue;
+		if (!self->deliver)
+			break;
+	}
+go:
+	begin_operation(self);
+}
+
+void engine_leave(struct vcpu *self)
+{
+	engine.ready &= ~(1UL << self->id);
+	engine.blocked &= ~(1UL << self->id);
+	engine.recheck = engine.blocked;
+	if (unlikely(engine.detour & DETOUR_OUTSIDE))
+		fiber_switch(self->fiber, &director);
+	for (;;) {
+		u32 agent = next_agent();
+
+		if (agent < VIRTUAL_CPUS)
+			run_cpu(self, &engine.vcpu[agent]);
+		else
+			other_agent(self, agent);
+	}
+}
+
+void engine_start_cpu(struct vcpu *child)
+{
+	struct vcpu *self = engine.cpu;
+
+	if (engine.strategy->created)
+		engine.strategy->created(self->id, child->id);
+	engine.starter = self->fiber;
+	engine.detour |= DETOUR_STARTER;
+	view_show(child);
+	run_cpu(self, child);
+}
+
+void engine_switch_fiber(struct vcpu *cpu, struct fiber *next, u64 pc)
+{
+	struct fiber *prev = cpu->fiber;
+
+	prev->pc = pc;
+	cpu->fiber = next;
+	next->touched = 1;
+	fiber_switch(prev, next);
+}
+
+void engine_end(enum run_end end)
+{
+	struct fiber *from = engine.cpu->fiber;
+
+	engine.end = end;
+	fiber_switch(from, &engine.home);
+	__builtin_unreachable();
+}
+
+void vcpu_reset(struct vcpu *cpu)
+{
+	cpu->head = cpu->count = 0;
+	cpu->events = cpu->stores = cpu->commits = 0;
+	cpu->relax_seen = cpu->idle_reads = 0;
+	cpu->deliver = cpu->irq_depth = 0;
+	cpu->pending.kind = EVENT_KIND_NONE;
+}
+
+static void reset(void)
+{
+	engine.view = NO_CPU;
+	engine.current = 0;
+	engine.ready = engine.blocked = engine.drains = 0;
+	engine.recheck = engine.watching = 0;
+	engine.irqs = engine.ticking = engine.exited = engine.spinning = 0;
+	engine.commits = engine.steps = engine.nobody = 0;
+	engine.nr_choices = engine.nr_made = 0;
+	engine.trail = 0;
+	engine.starter = NULL;
+	engine.detour = engine.strategy->outside ? DETOUR_OUTSIDE : 0;
+	engine.assumed = 0;
+	if (unlikely(engine.detour))
+		fiber_reset(&director, direct);
+	outcome_begin();
+	if (unlikely(engine.races))
+		race_begin();
+	if (unlikely(engine.show))
+		show_begin();
+}
+
+enum run_end engine_run(void)
+{
+	reset();
+	program->begin();
+	the_explore->result.nr_checkpoints = 0;
+	if (engine.races)
+		race_begin();
+	if (unlikely(engine.show))
+		show_begin();
+	engine.cpu = &engine.vcpu[engine.current];
+	machine_this_cpu = &the_machine->cpu[engine.current];
+	/* What it stores before it first comes to a point is taken back like any store. */
+	view_show(engine.cpu);
+	engine.cpu->fiber->touched = 1;
+	fiber_switch(&engine.home, engine.cpu->fiber);
+	view_take_back();
+	if (unlikely(engine.show))
+		show_end();
+	engine.cpu = NULL;
+	undo_all();
+	engine.total_steps += engine.steps;
+	engine.decisions += engine.nr_choices;
+	return engine.end;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* One access of explored code: let others go first where they may notice, then note it. */
+#ifndef VIRTUAL_HOOKS_H
+#define VIRTUAL_HOOKS_H
+
+#include "race.h"
+#include "shadow.h"
+#include "show.h"
+
+/* Memory that no other CPU looks at: constants, and a stack whose address nobody else has. */
+static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
+{
+	const struct fiber *fiber = cpu->fiber;
+
+	return addr < engine.rodata_end ||
+	       (addr - fiber->stack < fiber->size && !fiber->published);
+}
+
+static inline bool is_private(const struct vcpu *cpu, u64 addr)
+{
+	const struct fiber *fiber = cpu->fiber;
+
+	return addr - cpu->private_start < cpu->private_size ||
+	       addr - fiber->private_start < fiber->private_size;
+}
+
+/* Nobody else writes it: when this CPU reads it makes no difference. */
+static inline bool is_owned(const struct vcpu *cpu, u64 addr)
+{
+	return addr - cpu->private_start < cpu->owned_size || is_private(cpu, addr);
+}
+
+/* An interrupt could be taken here: somebody looks at what this CPU alone accesses. */
+static inline bool is_interruptible(const struct vcpu *cpu)
+{
+	return unlikely((engine.irqs | engine.ticking) >> cpu->id & 1) &&
+	       engine.interrupts.enabled(cpu->id);
+}
+
+static inline void hook_load(u64 addr, u32 size, enum order order, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	if (unlikely(!cpu) || is_unshared(cpu, addr))
+		return;
+	if (is_owned(cpu, addr)) {
+		if (is_interruptible(cpu))
+			engine_point(EVENT_KIND_POINT, 0, 0, pc);
+		return;
+	}
+	shadow_check(addr, size, false, pc);
+	cpu->pending.forwarded = cpu->count && is_forwarded(cpu, addr, size);
+	engine_point(EVENT_KIND_LOAD, addr, size, pc);
+	/* It may have been freed while others ran. */
+	shadow_check(addr, size, false, pc);
+	if (unlikely(engine.show))
+		show_access(cpu, EVENT_KIND_LOAD, addr, size, load_word(addr, size), order, pc);
+	if (engine.races)
+		race_load(cpu, addr, size, order, pc);
+}
+
+static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	if (unlikely(!cpu) || is_unshared(cpu, addr))
+		return;
+	if (is_interruptible(cpu))
+		engine_point(EVENT_KIND_POINT, 0, 0, pc);
+	if (is_private(cpu, addr)) {
+		undo_push(addr, size, load_word(addr, size));
+		return;
+	}
+	shadow_check(addr, size, true, pc);
+	if (unlikely(!engine.limit))
+		engine_point(EVENT_KIND_STORE, addr, size, pc);
+	else if (unlikely(cpu->count >= engine.limit))
+		engine_point(EVENT_KIND_FULL, addr, size, pc);
+	buffer_push(cpu, addr, size, pc);
+	if (unlikely(engine.show))
+		show_store(cpu, nth_store(cpu, cpu->count - 1), order);
+	if (engine.races)
+		race_store(cpu, nth_store(cpu, cpu->count - 1), order);
+	cpu->idle_reads = 0;
+}
+
+/* Accesses wider than a register happen in pieces. */
+static inline void hook_load_range(u64 addr, u64 size, enum order order, u64 pc)
+{
+	for (; size > 8; size -= 8, addr += 8)
+		hook_load(addr, 8, order, pc);
+	if (size)
+		hook_load(addr, size, order, pc);
+}
+
+static inline void hook_store_range(u64 addr, u64 size, enum order order, u64 pc)
+{
+	for (; size > 8; size -= 8, addr += 8)
+		hook_store(addr, 8, order, pc);
+	if (size)
+		hook_store(addr, size, order, pc);
+}
+
+/* A locked operation is about to be made by the caller, with an empty buffer. */
+static inline void hook_rmw(u64 addr, u32 size, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	if (unlikely(!cpu))
+		return;
+	shadow_check(addr, size, true, pc);
+	engine_point(EVENT_KIND_RMW, addr, size, pc);
+	shadow_check(addr, size, true, pc);
+	undo_push(addr, size, load_word(addr, size));
+	if (unlikely(engine.show))
+		show_before(load_word(addr, size));
+}
+
+static inline void hook_rmw_done(u64 addr, u32 size, enum order order, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	if (unlikely(!cpu))
+		return;
+	if (unlikely(engine.show))
+		show_access(cpu, EVENT_KIND_RMW, addr, size, load_word(addr, size), order, pc);
+	if (engine.races)
+		race_rmw(cpu, addr, size, order, true, pc);
+	committed(cpu, addr, size, load_word(addr, size));
+}
+
+/* A comparison failed: nothing was written, though the operation was a locked one. */
+static inline void hook_rmw_failed(u64 addr, u32 size, enum order order, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	if (unlikely(!cpu))
+		return;
+	engine.nr_undo--;
+	if (unlikely(engine.show))
+		show_access(cpu, EVENT_KIND_RMW, addr, size, load_word(addr, size), order, pc);
+	if (engine.races)
+		race_rmw(cpu, addr, size, order, false, pc);
+}
+
+static inline void hook_fence(enum order order, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	if (unlikely(!cpu))
+		return;
+	if (order == ORDER_FULL) {
+		if (cpu->count)
+			engine_point(EVENT_KIND_FENCE, 0, 0, pc);
+		else if (engine.strategy->passed)
+			engine.strategy->passed(cpu->id, EVENT_KIND_FENCE, 0);
+	}
+	if (engine.races)
+		race_fence(cpu, order);
+	if (unlikely(engine.show))
+		show_access(cpu, EVENT_KIND_FENCE, 0, 0, 0, order, pc);
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Between kernel.c, which has tasks explored, and the files that are their machine. */
+#ifndef VIRTUAL_KERNEL_H
+#define VIRTUAL_KERNEL_H
+
+#include "engine.h"
+
+/* Its exit, which is told and never happens, opens the gate that tasks wait at. */
+#define GATE_CPU (VIRTUAL_CPUS - 1)
+
+enum kernel_phase {
+	PHASE_BOOT,           /* no choices; what is written stays */
+	PHASE_RUN,
+	PHASE_CHECK,          /* all tasks have ended; no choices */
+};
+
+struct kernel {
+	enum kernel_phase phase;
+	u32 nr_tasks;
+	u64 ended;            /* tasks, by place in kernel_tasks[] */
+	u64 resting[VIRTUAL_CPUS]; /* tasks of each CPU, by place */
+	u64 clock;            /* times that somebody looked at it in this run */
+};
+
+extern struct kernel kernel;
+extern struct explored_task kernel_tasks[MAX_EXPLORED_TASKS];
+
+static inline u32 nr_kernel_cpus(void)
+{
+	return the_machine->config.cpus;
+}
+
+/* kernel_machine.c: interrupts and fibers of a machine that is about to boot. */
+void kernel_machine_init(void);
+/* A fresh fiber for @task, which begins with @entry. */
+void kernel_fiber_init(struct task_struct *task, void (*entry)(void));
+
+/* kernel_memory.c: watch the heap of a machine that is about to boot; 0 or -errno. */
+int kernel_memory_init(void);
+
+/* kernel_snapshot.c: every CPU is suspended. Keep them so; 0 or -errno. */
+int snapshot_take(void);
+/* Put back what a run has changed of them. Memory has been undone. */
+void snapshot_restore(void);
+
+/* kernel_tasks.c: what is to be explored; 0 or -errno. */
+int kernel_tasks_find(void);
+/* A task of CPU 0, the first but those that boot the kernel. */
+s64 kernel_tasks_start(void *unused);
+/* All tasks have ended, and everything is quiet: look at what they leave. */
+void kernel_tasks_check(void);
+/* Every task has ended, and no thread of the kernel waits for what will not come. */
+bool kernel_is_quiet(void);
+
+#endif
