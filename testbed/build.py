@@ -22,9 +22,11 @@ from testbed.paths import cache_folder, project_root
 from testbed.sources import Source, SourceTree, digest
 from testbed.toolchain import (
     COMMON_FLAGS,
+    INSTRUMENTED,
     LINK_FLAGS,
     NO_VECTORS,
     NO_VECTORS_GCC,
+    SEEN_CALLS,
     Compiler,
     find_compiler,
     find_ninja,
@@ -37,6 +39,7 @@ class Flavour(Enum):
     """Which machine the mechanisms are linked with; the value is its folder in ``workers``."""
 
     REAL = "real"
+    VIRTUAL = "virtual"
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,13 @@ class Request:
         flavour: the machine to link with.
         patches: unified diffs (``-p1``), applied in order to a copy of the sources.
         extra: a user's C files; they may include what lies beside them and the vocabulary.
+        defines: macros of the user's files, ``NAME`` or ``NAME=VALUE``.
     """
 
     flavour: Flavour = Flavour.REAL
     patches: tuple[Path, ...] = ()
     extra: tuple[Path, ...] = ()
+    defines: tuple[str, ...] = ()
 
 
 STOCK = Request()
@@ -75,6 +80,7 @@ class _Job:
 
     tree: SourceTree
     units: tuple[_Unit, ...]
+    link_flags: tuple[str, ...]
     compiler: Compiler
     cache: Cache
 
@@ -96,8 +102,11 @@ def build(request: Request = STOCK, *, root: Path | None = None, cache: Path | N
     compiler = find_compiler()
     for _ in range(ATTEMPTS):
         with _source_tree(request, checkout) as tree:
-            units = _plan(tree, tree.extra_sources(request.extra, checkout), compiler)
-            core = _find_or_make(_Job(tree, units, compiler, kept))
+            extra = tree.extra_sources(request.extra, checkout)
+            if request.flavour is Flavour.VIRTUAL:
+                tree.mechanisms = tree.use_mechanisms(extra) or not extra
+            units = _plan(tree, extra, request.defines, compiler)
+            core = _find_or_make(_Job(tree, units, _link_flags(tree, units), compiler, kept))
             if core is not None:
                 return core
     raise BuildError(f"{checkout}: the sources change while they are built: wait, and build again")
@@ -105,7 +114,7 @@ def build(request: Request = STOCK, *, root: Path | None = None, cache: Path | N
 
 def _find_or_make(job: _Job) -> Core | None:
     """Return the core; None if a source changed meanwhile."""
-    build_id = digest(*LINK_FLAGS, *(unit.key for unit in job.units))
+    build_id = digest(*job.link_flags, *(unit.key for unit in job.units))
     try:
         core = job.cache.core(build_id)
         if core is None:
@@ -130,23 +139,47 @@ def _source_tree(request: Request, checkout: Path) -> Iterator[SourceTree]:
         yield SourceTree(copy, request.flavour.value)
 
 
-def _plan(tree: SourceTree, extra: Sequence[Source], compiler: Compiler) -> tuple[_Unit, ...]:
-    units = []
-    for source in [*tree.core_sources(), *extra]:
-        flags = _flags(source, tree.machine)
-        key = digest(compiler.identity, *flags, tree.content_key(source))
-        units.append(_Unit(source, flags, key))
-    return tuple(units)
+def _plan(
+    tree: SourceTree, extra: Sequence[Source], defines: Sequence[str], compiler: Compiler
+) -> tuple[_Unit, ...]:
+    planned = [(source, _flags(source, tree.machine)) for source in tree.core_sources()]
+    planned += [(source, _user_flags(tree.machine, defines)) for source in extra]
+    return tuple(
+        _Unit(source, flags, digest(compiler.identity, *flags, tree.content_key(source)))
+        for source, flags in planned
+    )
+
+
+# Writes down what a finding is while nothing else happens: nobody is to come in between.
+NOT_INSTRUMENTED = ("workers/kernel/finding.c",)
 
 
 def _flags(source: Source, machine: str) -> tuple[str, ...]:
     """Return the flags for where `source` is: only the machine itself may use all of libc."""
-    folder = os.path.dirname(source.name)
-    if folder == f"workers/{machine}":
-        return COMMON_FLAGS
+    folder, virtual = os.path.dirname(source.name), machine == Flavour.VIRTUAL.value
     if folder == "shm_layout":
         return (*COMMON_FLAGS, "-fno-eliminate-unused-debug-types")
-    return (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC)
+    if folder == f"workers/{machine}":
+        # A switch between fibers saves no vector registers.
+        alone = virtual and os.path.basename(source.name) != "main.c"
+        return (*COMMON_FLAGS, NO_VECTORS[0], *NO_VECTORS_GCC) if alone else COMMON_FLAGS
+    plain = (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC)
+    return (*plain, *INSTRUMENTED) if virtual and source.name not in NOT_INSTRUMENTED else plain
+
+
+def _user_flags(machine: str, defines: Sequence[str]) -> tuple[str, ...]:
+    """Return the flags for a user's own file."""
+    macros = tuple(f"-D{define}" for define in defines)
+    if machine != Flavour.VIRTUAL.value:
+        return (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC, *macros)
+    return (*COMMON_FLAGS, *SEEN_CALLS, *INSTRUMENTED, "-Dmain=explored_main", *macros)
+
+
+def _link_flags(tree: SourceTree, units: Sequence[_Unit]) -> tuple[str, ...]:
+    """Return the flags of the linker: functions of libc that the machine has its own of."""
+    folder = f"workers/{tree.machine}/"
+    own = [unit.source for unit in units if unit.source.name.startswith(folder)]
+    return (*LINK_FLAGS, *(f"-Wl,--wrap={name}" for name in tree.wrapped(own)))
 
 
 def _make(job: _Job, build_id: str) -> Core | None:
@@ -185,14 +218,13 @@ def _make(job: _Job, build_id: str) -> Core | None:
 
 def _write_ninja_file(job: _Job, missing: Sequence[_Unit], work: Path) -> None:
     lines = [f"builddir = {_ninja_path(work)}", "rule run", "  command = $cmd"]
-    dropped = NO_VECTORS_GCC if job.compiler.is_clang() else ()
     for unit in missing:
-        command = _compile_command(job, unit, work, dropped)
+        command = _compile_command(job, unit, work)
         lines += _statement(_object(work, unit), [unit.source.path], command, work, unit.key)
     objects = [
         _object(work, unit) if unit in missing else job.cache.object(unit.key) for unit in job.units
     ]
-    link = [str(job.compiler.path), *LINK_FLAGS, *map(str, objects)]
+    link = [str(job.compiler.path), *job.link_flags, *map(str, objects)]
     (work / "result").mkdir()
     lines += _statement(work / "result" / "core", objects, link, work, "link")
     (work / "build.ninja").write_text("\n".join(lines) + "\n")
@@ -202,11 +234,11 @@ def _object(work: Path, unit: _Unit) -> Path:
     return work / f"{unit.key}.o"
 
 
-def _compile_command(job: _Job, unit: _Unit, work: Path, dropped: Sequence[str]) -> list[str]:
+def _compile_command(job: _Job, unit: _Unit, work: Path) -> list[str]:
     root, path = job.tree.root, unit.source.path
     return [
         str(job.compiler.path),
-        *(flag for flag in unit.flags if flag not in dropped),
+        *job.compiler.spelled(unit.flags),
         # Debug information names files relative to the project, wherever the copy lies.
         f"-ffile-prefix-map={root}=.",
         *(f"-I{folder}" for folder in job.tree.include_folders()),

@@ -20,8 +20,9 @@ from testbed.errors import TestbedError
 from testbed.kinds import WORDS, Kind
 
 __all__ = [
-    "CpuState", "Environment", "Event", "Excerpt", "Finding", "FindingError", "Kind", "Place",
-    "Registers", "Side", "Summary", "TextBytes", "Verdict", "Waiting", "decode", "encode",
+    "CpuState", "Environment", "Event", "Excerpt", "Finding", "FindingError", "Kind", "Lane",
+    "Place", "Registers", "Searched", "Side", "Step", "Story", "Summary", "TextBytes", "Verdict",
+    "Waiting", "decode", "encode",
     "environment", "merge", "place_of", "schema", "signature", "title", "verdict_of",
 ]
 
@@ -198,6 +199,90 @@ class Excerpt(Value, frozen=True):
     lines: tuple[str, ...]
 
 
+class Step(Value, frozen=True):
+    """One event of a shown run, or a stretch of events that is left out.
+
+    Attributes:
+        number: place in the run, from 1; of a stretch: of its first event.
+        cpu: that did it; -1 for a stretch that is left out.
+        kind: as in ``enum event_kind``, lower case; "gap" for what is left out.
+        text: what happened, in the words of the program: ``x = 1``.
+        note: what a reader would not see: who else had what in a buffer.
+        place: where in the source.
+        source: that line.
+        buffer: what the CPU's store buffer holds afterwards, oldest first.
+        marks: "choice", "intervention", "here", "other", "first", "second": see `Story.flip`.
+    """
+
+    number: int
+    cpu: int
+    kind: str
+    text: str
+    note: str = ""
+    place: Place | None = None
+    source: str = ""
+    buffer: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+
+class Lane(Value, frozen=True):
+    """One CPU of a shown run, and what runs on it."""
+
+    cpu: int
+    name: str
+
+
+class Story(Value, frozen=True):
+    """A run of the explorer, event by event.
+
+    Attributes:
+        schedule: what to replay it by.
+        interventions: the choices that were not the default, each as a sentence.
+        steps: in order; what nobody else could notice is left out.
+        left_out: events that are not among the steps.
+        buffers: stores that had not reached memory when the run ended, each as a sentence.
+        why: why the two sides are not ordered, or what the run shows; sentences.
+        flip: the two events whose order decides: numbers of steps; () if not known.
+        passing: the nearest schedule that passes; "" if not known.
+        found_with: interventions of the schedule that the search had found.
+        replays: runs made to make it smaller.
+    """
+
+    schedule: str
+    lanes: tuple[Lane, ...]
+    steps: tuple[Step, ...]
+    interventions: tuple[str, ...] = ()
+    left_out: int = 0
+    buffers: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+    flip: tuple[int, ...] = ()
+    passing: str = ""
+    found_with: int = 0
+    replays: int = 0
+
+
+class Searched(Value, frozen=True):
+    """What of all schedules was searched.
+
+    Attributes:
+        strategy: that had the last word.
+        complete: every schedule was, up to the order of what cannot be told apart.
+        ended: why the search was over, as a phrase.
+        bounds: what else it did not go beyond, as phrases.
+        seconds: since the search began.
+        executions_per_s: of one processor.
+        collision_bound: probability that a stateful search took two states for one, at most.
+    """
+
+    strategy: str
+    complete: bool
+    ended: str
+    bounds: tuple[str, ...] = ()
+    seconds: float = 0.0
+    executions_per_s: float = 0.0
+    collision_bound: float = 0.0
+
+
 class Environment(Value, frozen=True):
     """What the run ran on."""
 
@@ -225,6 +310,7 @@ class Finding(Value, frozen=True, tag_field="document", tag="finding", kw_only=T
         signature: 12 hexadecimal digits, the same for the same bug.
         signature_text: what the signature was made of.
         count: how often it came back in this run.
+        story: of a virtual machine: the run, event by event.
     """
 
     format: Literal[1] = 1
@@ -255,6 +341,7 @@ class Finding(Value, frozen=True, tag_field="document", tag="finding", kw_only=T
     signature: str
     signature_text: str
     count: int = 1
+    story: Story | None = None
 
 
 class Summary(Value, frozen=True, tag_field="document", tag="run", kw_only=True):
@@ -264,6 +351,9 @@ class Summary(Value, frozen=True, tag_field="document", tag="run", kw_only=True)
         counters: what proves that something was tested; name to count.
         reason: why the verdict is unknown, else "".
         started: UTC, ISO 8601.
+        searched: of a virtual machine: how much of all schedules.
+        passing: a run that passes, if one was asked for.
+        outcomes: what runs gave to explore_outcome(), and how many of them; in the order of value.
     """
 
     format: Literal[1] = 1
@@ -282,6 +372,9 @@ class Summary(Value, frozen=True, tag_field="document", tag="run", kw_only=True)
     reason: str = ""
     patches: tuple[str, ...] = ()
     environment: Environment
+    searched: Searched | None = None
+    passing: Story | None = None
+    outcomes: tuple[tuple[int, int], ...] = ()
 
 
 def environment(compiler: str) -> Environment:

@@ -31,6 +31,7 @@ from testbed.paths import project_root
 
 if TYPE_CHECKING:
     from testbed.machine import Machine
+    from testbed.scenario.model import Scenario
     from testbed.text.image import Image
 
 Counters = dict[str, "int | float"]
@@ -86,6 +87,7 @@ class Harness:
     Attributes:
         cpus: how many it needs at least, and gets by default; None = any number.
         expect: the verdict that is expected, "held" or "violated".
+        scenario: what it was made of, if it is one.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Harness:
     choose_library: Callable[[Mapping[str, Any]], str | None]
     cpus: int | None = None
     expect: str = "held"
+    scenario: Scenario | None = None
 
 
 @dataclass

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     NO_PROGRESS = "no-progress"
     CPU_LOST = "cpu-lost"
     UNSYNCED_TEXT = "unsynced-text"
+    DATA_RACE = "data-race"
+    LOST_WAKEUP = "lost-wakeup"
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,24 @@ _WAITING = {
     ),
 }
 
-WORDS: dict[Kind, Words] = {Kind.CLAIM: _CLAIM} | _MEMORY | _TEXT | _PROBES | _WAITING
+_ORDER = {
+    Kind.DATA_RACE: Words(
+        ("object", "size", "access", "other_access", "other_object", "other_size"),
+        "accessed by", "and by",
+        "{here} and {other}", "{here} and another CPU",
+        "{cpu} {access} {object} in {here}, {other_cpu} {other_access} {other_object} in {other}, "
+        "and nothing orders the two",
+    ),
+    Kind.LOST_WAKEUP: Words(
+        ("waiting_for", "object", "found", "waiting_cpus"), "waits in", "other side",
+        "{here} waits for ever, other side {other}", "{here} waits for ever for {waiting_for}",
+        "{cpu} waits in {here} for {waiting_for} {object}, and nobody is left who would act",
+    ),
+}
+
+WORDS: dict[Kind, Words] = (
+    {Kind.CLAIM: _CLAIM} | _MEMORY | _TEXT | _PROBES | _WAITING | _ORDER
+)
 
 # Values that are addresses, or bytes seen as a number: shown in hexadecimal.
 HEXADECIMAL = frozenset({

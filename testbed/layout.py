@@ -22,6 +22,7 @@ from testbed.dwarf import (
     Named,
     Opaque,
     Scalar,
+    StructType,
     Symbol,
     Text,
     Type,
@@ -170,6 +171,14 @@ class Layout:
             why = f"is a static of several files ({files})" if files else "is not there"
             raise LayoutError(f"{name}: {why} in the core of {self._name}")
         return variable
+
+    def all_variables(self) -> list[tuple[str, Variable]]:
+        """Return every global and static with its name, in no order."""
+        return [(name, one) for name, found in self._info.variables.items() for one in found]
+
+    def struct(self, key: str) -> StructType:
+        """Return the struct or union that a `Named` type is."""
+        return self._info.structs[key]
 
 
 Definition = TypeVar("Definition", Symbol, Variable)

@@ -30,3 +30,9 @@ def cache_folder() -> Path:
     # The XDG specification: a relative path is to be ignored.
     home = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
     return home / "testbed"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as commands show it: what belongs to the project is found anywhere."""
+    root = project_root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

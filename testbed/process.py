@@ -1,7 +1,7 @@
-"""The coordinator process of a machine, seen from Python: start, hear, end, leave nothing.
+"""A process of ours that runs a core, seen from Python: start, hear, end, leave nothing.
 
-The coordinator leads a session of its own, which its CPUs stay in. So whatever became of it, one
-signal to that process group ends all that is left.
+It leads a session of its own, which its children stay in: the CPUs of a coordinator. So whatever
+became of it, one signal to that process group ends all that is left.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,24 +22,28 @@ END_PATIENCE = 3.0
 KILL_PATIENCE = 2.0
 
 
-class Coordinator:
-    """A running coordinator.
+class CoreProcess:
+    """A running core, with a pipe to it and one from it.
 
     Args:
         path: the core.
-        memfd: the machine's memory, filled in.
+        memfds: the memory that it maps, filled in; -1 stands for one that it does without.
+        quiet: what it writes to stderr is thrown away.
 
     Raises:
         MachineUnable: the core cannot be run.
     """
 
-    def __init__(self, path: Path, memfd: int) -> None:
+    # Written before the pipe is closed, to who needs a word for it.
+    farewell = b""
+
+    def __init__(self, path: Path, *memfds: int, quiet: bool = False) -> None:
         self._owner = os.getpid()
         control, self._control = os.pipe2(os.O_CLOEXEC)
         self._status, status = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(status, True)
         try:
-            self._process = self._start(path, memfd, control, status)
+            self._process = self._start(path, memfds, control, status, quiet)
         except BaseException:
             os.close(self._control)
             os.close(self._status)
@@ -55,14 +60,17 @@ class Coordinator:
         self._ended = False
 
     @staticmethod
-    def _start(path: Path, memfd: int, control: int, status: int) -> subprocess.Popen[bytes]:
+    def _start(
+        path: Path, memfds: Sequence[int], control: int, status: int, quiet: bool
+    ) -> subprocess.Popen[bytes]:
         environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
         try:
             return subprocess.Popen(
-                [str(path), str(memfd), str(control), str(status)],
+                [str(path), *map(str, (*memfds, control, status))],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=(memfd, control, status),
+                stderr=subprocess.DEVNULL if quiet else None,
+                pass_fds=(*(memfd for memfd in memfds if memfd >= 0), control, status),
                 env=environment,
                 start_new_session=True,
             )
@@ -79,8 +87,12 @@ class Coordinator:
             return os.read(self._status, 4096)
         return b""
 
+    def descriptors(self) -> tuple[int, int]:
+        """Return what can be read when it says something, and when it has ended."""
+        return self._status, self._pidfd
+
     def ask(self) -> None:
-        """Make it look at the requests."""
+        """Make it look at what was asked of it."""
         with suppress(BrokenPipeError):
             os.write(self._control, b"r")
 
@@ -100,17 +112,17 @@ class Coordinator:
         return f"was killed by {signal_name(found.si_status)}"
 
     def end(self) -> None:
-        """End it and its CPUs, and wait until they are gone. May be called twice."""
+        """End it and its children, and wait until they are gone. May be called twice."""
         if self._ended or os.getpid() != self._owner:
             return  # After a fork the child has copies of the pipes, and no say.
         self._ended = True
         try:
             with suppress(BrokenPipeError):
-                os.write(self._control, b"q")
+                os.write(self._control, self.farewell)
             os.close(self._control)
             self._wait(self._patience)
         finally:
-            # It may be stopped, or have left CPUs behind. Its pid is ours until it is reaped.
+            # It may be stopped, or have left children behind. Its pid is ours until it is reaped.
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
@@ -124,7 +136,7 @@ class Coordinator:
         ended.poll(seconds * 1000)
 
     def _wait_for_group(self, seconds: float) -> None:
-        """Wait for CPUs that outlived the coordinator; only a parent like init sees them end."""
+        """Wait for children that outlived it; only a parent like init sees them end."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with suppress(ChildProcessError):
@@ -134,6 +146,12 @@ class Coordinator:
             except ProcessLookupError:
                 return
             time.sleep(0.001)
+
+
+class Coordinator(CoreProcess):
+    """The coordinator of a machine, whose CPUs are its children."""
+
+    farewell = b"q"
 
 
 def signal_name(number: int) -> str:

@@ -107,6 +107,10 @@ class RunFolder:
         atomic_write(path.with_suffix(".html"), finding_html(finding, str(path)).encode())
         atomic_write(path.with_suffix(".trace.json"), trace_events(finding))
 
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file of the run, replacing an earlier one. Never raises, see `problem`."""
+        self._try(lambda: atomic_write(self.path / name, data))
+
     def finish(self, summary: Summary) -> Summary:
         """Write everything about an ended run and return what is to be announced.
 

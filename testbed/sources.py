@@ -10,6 +10,17 @@ from pathlib import Path
 from testbed.errors import BuildError
 
 INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>)', re.MULTILINE)
+WRAPPED = re.compile(rb"\b__wrap_(\w+)")
+
+# Folders of `workers` that every machine runs, the headers that need them, and how the files of a
+# machine are called that stand between it and them.
+MECHANISMS = ("kernel", "x86", "tasks")
+VOCABULARY = (
+    *(f"workers/{folder}/" for folder in MECHANISMS),
+    "workers/include/explore.h",
+    "workers/include/machine.h",
+)
+BRIDGE = "kernel"
 
 
 def digest(*parts: str | bytes) -> str:
@@ -43,10 +54,16 @@ class SourceTree:
     Includes are followed by their text, as the compiler would, without minding ``#if``: a file is
     rather built once too often. Headers of the system are not followed: they come with the
     compiler.
+
+    Attributes:
+        root: the folder of the sources.
+        machine: the folder in ``workers`` of the machine to build for.
+        mechanisms: link the kernel's mechanisms; False for a program that uses none of them.
     """
 
     root: Path
     machine: str
+    mechanisms: bool = True
     _contents: dict[str, bytes | None] = field(default_factory=dict)
     _included: dict[str, list[str]] = field(default_factory=dict)
 
@@ -61,13 +78,29 @@ class SourceTree:
             BuildError: a folder of the core has no source.
         """
         found = []
-        folders = ("kernel", "x86", "tasks", self.machine)
+        folders = [*MECHANISMS, self.machine] if self.mechanisms else [self.machine]
         for folder in ("shm_layout", *(f"workers/{one}" for one in folders)):
             paths = sorted([*self.root.glob(f"{folder}/*.c"), *self.root.glob(f"{folder}/*.S")])
             if not paths:
                 raise BuildError(f"{self.root / folder}: no C sources here")
             found += [Source(path, f"{folder}/{path.name}") for path in paths]
+        if not self.mechanisms:
+            found = [one for one in found if not one.path.name.startswith(BRIDGE)]
         return found
+
+    def use_mechanisms(self, sources: Sequence[Source]) -> bool:
+        """Tell whether one of `sources` is written in the kernel's vocabulary."""
+        inside = f"{self.root}{os.sep}"
+        names = {path.removeprefix(inside) for one in sources for path in self.closure(one.path)}
+        return any(name.startswith(VOCABULARY) for name in names)
+
+    def wrapped(self, sources: Sequence[Source]) -> list[str]:
+        """Return the functions of libc for which `sources` have a ``__wrap_`` of their own."""
+        found: set[str] = set()
+        for source in sources:
+            text = self._read(str(source.path)) or b""
+            found |= {name.decode() for name in WRAPPED.findall(text)}
+        return sorted(found)
 
     def extra_sources(self, paths: Sequence[Path], checkout: Path) -> list[Source]:
         """Return a user's own files; those inside of `checkout` are taken from this tree.
@@ -106,7 +139,7 @@ class SourceTree:
 
     def changed(self) -> bool:
         """Tell whether a file has another content now than when it was read here."""
-        again = SourceTree(self.root, self.machine)
+        again = SourceTree(self.root, self.machine, self.mechanisms)
         return any(again._read(path) != text for path, text in self._contents.items())
 
     def closure(self, path: Path) -> list[str]:

@@ -20,6 +20,9 @@ from testbed.linetable import INLINED, ROW, LineTable, read_line_table
 # Raised when what is kept beside a core, or its meaning, changes.
 FORMAT = 1
 
+# What the builder calls a user's function, and what the user calls it.
+RENAMED = {"explored_main": "main"}
+
 
 class Symbols:
     """Places of one core. Reading the line table is put off until the first address of code."""
@@ -51,7 +54,8 @@ class Symbols:
             places.append(Place(lines.names[inlined["name"]], file, line, address))
             file, line = lines.names[inlined["file"]], int(inlined["line"])
         # The compiler numbers its copies: foo.isra.0, foo.cold.
-        return (*places, Place(name.split(".")[0], file, line, address))
+        stem = name.split(".")[0]
+        return (*places, Place(RENAMED.get(stem, stem), file, line, address))
 
     def all_places(self, addresses: Iterable[int]) -> list[tuple[Place, ...]]:
         """Return `places` of each address."""

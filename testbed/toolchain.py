@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,27 @@ COMMON_FLAGS = (
 NO_VECTORS = ("-mgeneral-regs-only", "-fno-builtin")
 NO_VECTORS_GCC = ("-fno-tree-loop-distribute-patterns", "-minline-all-stringops")
 
+# The hooks of the race detector's instrumentation, with ours in place of its library: a call before
+# each access, volatile ones told apart. What a file's flags are to clang instead is `FOR_CLANG`.
+INSTRUMENTED = (
+    "-fsanitize=thread",
+    "--param=tsan-distinguish-volatile=1",
+    "--param=tsan-instrument-func-entry-exit=0",
+    "-Wno-tsan",
+)
+
+# A call of memcpy() is a call, which the explorer sees; an assigned struct is copied in place.
+SEEN_CALLS = ("-fno-builtin", *NO_VECTORS_GCC)
+
+FOR_CLANG: dict[str, tuple[str, ...]] = {
+    "--param=tsan-distinguish-volatile=1": ("-mllvm", "-tsan-distinguish-volatile=1"),
+    "--param=tsan-instrument-func-entry-exit=0": (
+        "-mllvm",
+        "-tsan-instrument-func-entry-exit=0",
+    ),
+    "-Wno-tsan": (),
+} | dict.fromkeys(NO_VECTORS_GCC, ())
+
 LINK_FLAGS = ("-no-pie", "-pthread", "-Wl,-z,relro,-z,now,-z,noexecstack")
 
 
@@ -51,16 +73,23 @@ class Compiler:
     path: Path
     identity: str
 
+    def spelled(self, flags: Sequence[str]) -> list[str]:
+        """Return `flags`, which are gcc's, as this compiler calls them; may start a process."""
+        if not any(flag in FOR_CLANG for flag in flags) or not self.is_clang():
+            return list(flags)
+        return [word for flag in flags for word in FOR_CLANG.get(flag, (flag,))]
+
     def version(self) -> str:
         """Return the first line of ``cc --version``; starts a process."""
-        answer = self._run("--version")
+        answer = self.run("--version")
         return answer.splitlines()[0] if answer else "unknown"
 
     def is_clang(self) -> bool:
-        """Tell whether this is clang, under whatever name; starts a process."""
-        return "__clang__" in self._run("-dM", "-E", "-x", "c", "/dev/null")
+        """Tell whether this is clang, under whatever name; starts a process the first time."""
+        return _is_clang(self)
 
-    def _run(self, *arguments: str) -> str:
+    def run(self, *arguments: str) -> str:
+        """Return what it prints, for questions that it answers at once."""
         try:
             done = subprocess.run(
                 [self.path, *arguments], capture_output=True, text=True, timeout=60, check=True
@@ -68,6 +97,11 @@ class Compiler:
         except (OSError, subprocess.SubprocessError) as error:
             raise BuildError(f"{self.path}: the C compiler does not run: {error}") from error
         return done.stdout
+
+
+@cache
+def _is_clang(compiler: Compiler) -> bool:
+    return "__clang__" in compiler.run("-dM", "-E", "-x", "c", "/dev/null")
 
 
 def find_compiler() -> Compiler:

@@ -19,6 +19,7 @@ UNABLE = 2
 
 COMMANDS = {
     "stress": ("testbed.cli.stress:stress", "Run a harness on the real machine for a while."),
+    "explore": ("testbed.cli.explore:explore", "Search every schedule of a program, under TSO."),
     "zoo": ("testbed.cli.zoo:zoo", "Put historical bugs back and see whether they are found."),
     "bench": ("testbed.cli.bench:bench", "Measure what things cost here, as ratios."),
     "report": ("testbed.cli.report:report", "List, show and open the reports of earlier runs."),

@@ -7,7 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
-from testbed.paths import project_root
+from testbed.paths import project_root, shown_path
+
+__all__ = [
+    "PatchPath", "duration", "duration_text", "json_option", "runs_option", "seconds_of",
+    "shown_path",
+]  # fmt: skip
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
@@ -60,12 +65,6 @@ class PatchPath(click.Path):
         if not Path(value).exists() and in_project.is_file():
             value = in_project
         return super().convert(value, param, ctx)
-
-
-def shown_path(path: Path) -> str:
-    """Return a path as commands show it: what belongs to the project is found anywhere."""
-    root = project_root()
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def runs_option(function: Function) -> Function:

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import click
 
 from testbed.findings import Summary, Verdict
-from testbed.report.text import finding_text, verdict_line
+from testbed.report.text import finding_text, passing_text, verdict_line
 from testbed.runs import RunFolder
 
 PLAIN_INTERVAL_S = 2.0
@@ -148,6 +148,8 @@ def _announce_text(summary: Summary, folder: RunFolder) -> None:
     rows = [(name, number(value), rate(value, summary.duration_s))
             for name, value in summary.counters.items()]
     print_columns(rows)
+    for line in passing_text(summary):
+        click.echo(line)
     for finding in summary.findings:
         click.echo()
         click.echo(finding_text(finding, str(folder.finding_path(finding))), nl=False)

@@ -1,6 +1,8 @@
 """``testbed replay``: run a report's command again, and compare signatures, not mere failure."""
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,25 +11,43 @@ from testbed.errors import TestbedError
 from testbed.findings import Finding, Summary
 from testbed.runs import find_report, read_report
 
+if TYPE_CHECKING:
+    from testbed.explore.schedule import ScheduleFile
+
 
 class ReplayError(TestbedError):
     """A report whose command cannot be run again from here."""
 
 
 @click.command()
-@click.argument("wanted", metavar="REPORT")
+@click.argument("wanted", metavar="REPORT|FILE")
+@click.argument("schedule", required=False)
+@click.option("-D", "defines", multiple=True, metavar="NAME[=VALUE]",
+              help="With SCHEDULE: a macro for the explored file; may be repeated.")
 @click.option("--tries", type=click.IntRange(1), default=1, show_default=True,
               help="Run it up to so many times, until the signature comes back.")
 @runs_option
 @json_option
-def replay(wanted: str, tries: int, runs: Path | None, as_json: bool) -> int:
+def replay(
+    wanted: str, schedule: str | None, defines: tuple[str, ...], tries: int, runs: Path | None,
+    as_json: bool,
+) -> int:
     """Run a report's command again with its seed, options and patches.
 
     REPORT is a report file, a run's folder or its name, the first digits of a signature, or
-    "latest". Exit status: that of the last run, so 1 when it was violated again.
+    "latest". A run of the explorer is done again choice by choice, from its report, from the
+    .schedule file beside that, or from what was explored and its SCHEDULE. Exit status: that of
+    the last run, so 1 when it was violated again, 3 when it diverged.
     """
+    if schedule is not None:
+        return explored_again(("testbed", "explore", wanted, *macros(defines)), schedule, None,
+                              runs, as_json)
+    if wanted.endswith(".schedule"):
+        return from_schedule_file(Path(wanted), runs, as_json)
     path = find_report(wanted, runs)
     document = read_report(path)
+    if document.command[:2] == ("testbed", "explore"):
+        return from_explored(document, path, runs, as_json)
     signatures = signatures_of(document)
     status = 0
     for number in range(1, tries + 1):
@@ -37,6 +57,70 @@ def replay(wanted: str, tries: int, runs: Path | None, as_json: bool) -> int:
         if back or not signatures:
             break
     return status
+
+
+def macros(defines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments that define macros."""
+    return tuple(word for define in defines for word in ("-D", define))
+
+
+def from_schedule_file(path: Path, runs: Path | None, as_json: bool) -> int:
+    """Do the run of a schedule file again."""
+    from testbed.explore.replay import read_schedule
+
+    document = read_schedule(path)
+    arguments = ("testbed", "explore", document.target, *document.options)
+    return explored_again(arguments, str(document.schedule), document, runs, as_json)
+
+
+def from_explored(
+    document: Finding | Summary, path: Path, runs: Path | None, as_json: bool
+) -> int:
+    """Do the run of an explorer's finding again; a run without one is searched again.
+
+    Raises:
+        ReplayError: it has several findings, or none.
+    """
+    from testbed.explore.replay import schedule_path
+
+    findings = (document,) if isinstance(document, Finding) else document.findings
+    if not findings or findings[0].story is None:
+        raise ReplayError(
+            f"{path}: no schedule failed, so there is none to replay; to search again: "
+            f"{shlex.join(document.command)}"
+        )
+    finding = findings[0]
+    folder = path if isinstance(document, Finding) else path.parent / "findings" / path.name
+    kept = schedule_path(folder, finding)
+    if kept.is_file():
+        return from_schedule_file(kept, runs, as_json)
+    arguments = finding.command[: finding.command.index("--schedule")]
+    assert finding.story is not None
+    return explored_again(arguments, finding.story.schedule, None, runs, as_json)
+
+
+def explored_again(
+    command: tuple[str, ...], schedule: str, expected: "ScheduleFile | None", runs: Path | None,
+    as_json: bool,
+) -> int:
+    """Do one run of the explorer.
+
+    Args:
+        command: argv that explored it.
+        schedule: of the run.
+        expected: what is known of the run.
+        runs: the folder of all runs.
+        as_json: only JSON goes to stdout.
+    """
+    from testbed.cli.explore import explore, run_schedule
+
+    with explore.make_context("explore", list(command[2:])) as context:
+        values = dict(context.params)
+    named = values.pop("target")
+    for unused in ("list_them", "schedule"):
+        values.pop(unused)
+    values |= {"runs": runs, "as_json": as_json}
+    return run_schedule(named, values, schedule, expected)
 
 
 def again(

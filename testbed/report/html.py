@@ -11,6 +11,8 @@ from testbed.findings import (
     Finding,
     Place,
     Side,
+    Step,
+    Story,
     Summary,
     TextBytes,
     Verdict,
@@ -21,6 +23,7 @@ from testbed.findings import (
 from testbed.kinds import WORDS
 from testbed.paths import project_root
 from testbed.report.lanes import LEGEND, lanes_svg, side_time, time_text
+from testbed.report.story import searched_text, sign_of, where_of
 from testbed.report.text import (
     BYTES_PER_LINE,
     REGISTER_ROWS,
@@ -52,6 +55,17 @@ class SideCard:
     task: str
     ago: str
     frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class StoryRow:
+    """A row of a story's table; `classes` are those of its HTML element."""
+
+    step: Step
+    sign: str
+    classes: str
+    where: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,7 @@ def finding_html(finding: Finding, report: str = "") -> str:
         ],
         lanes=lanes_svg(finding),
         legend=LEGEND,
+        story_rows=story_rows(finding.story),
         byte_rows=byte_rows(finding.text) if finding.text else [],
         registers=_registers(finding),
         cpus=[(state, place_of(Side(state.cpu, stack=state.stack))) for state in finding.cpus],
@@ -108,6 +123,8 @@ def summary_html(summary: Summary) -> str:
     line = verdict_line(summary).split(": ", 2)[2]
     return _templates().get_template("run.html").render(
         run=summary,
+        searched=searched_text(summary.searched) if summary.searched else "",
+        passing_rows=story_rows(summary.passing),
         line=summary.claim if summary.verdict is Verdict.HELD else line,
         again=shlex.join(summary.command),
         counters=[
@@ -132,6 +149,18 @@ def side_card(finding: Finding, name: str, role: str, side: Side) -> SideCard:
             for place in side.stack
         ),
     )
+
+
+def story_rows(story: Story | None) -> list[StoryRow]:
+    """Return what the rows of a story's table show."""
+    return [
+        StoryRow(
+            step, sign_of(step), " ".join([step.kind, *step.marks]),
+            where_of(step) if step.kind != "drain" else "",
+            step.source if step.kind != "drain" else "",
+        )
+        for step in (story.steps if story is not None else ())
+    ]  # fmt: skip
 
 
 def _excerpt_rows(

@@ -97,13 +97,14 @@ def make_finding(
         place: what it is about, if that tells this bug from others of its kind.
     """
     here = Side(cpu=-1, task_name="testbed", stack=(place,) if place else ())
-    return _complete(facts, kind, here, None, sentence, dict(values or {}), {})
+    return complete(facts, kind, here, None, sentence, dict(values or {}), {})
 
 
-def _complete(
+def complete(
     facts: RunFacts, kind: Kind, here: Side, other: Side | None, sentence: str,
     values: dict[str, int], value_text: dict[str, str], **more: Any,
 ) -> Finding:
+    """Return a finding with its title and signature; `more` are further fields of it."""
     digest, readable = signature(kind, here, other)
     return Finding(
         kind=kind,
@@ -150,7 +151,7 @@ class _Reader:
         tasks = self.machine["task"]
         cpus = self.machine["cpu"][: self.nr_cpus]
         addresses = self.reading.addresses
-        return _complete(
+        return complete(
             self.facts, kind, here, other, sentence(kind, here, other, value_text), values,
             value_text,
             registers=registers,
@@ -239,7 +240,7 @@ class _Reader:
         """Return a value as prose shows it, by what its name says that it is."""
         match name:
             case "signal":
-                return _signal_name(value)
+                return signal_name(value)
             case "wait_kind":
                 return wait_name(value)
             case "task":
@@ -297,7 +298,8 @@ def _replace_stack(side: Side, stack: tuple[Place, ...]) -> Side:
     return Side(side.cpu, side.task_index, side.task_name, side.tsc, stack)
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return ``SIGSEGV`` for 11; the number as text if it has no name."""
     try:
         return signals.Signals(number).name
     except ValueError:
@@ -307,7 +309,7 @@ def _signal_name(number: int) -> str:
 def _wait_status(status: int) -> str:
     number = status & 0x7F
     if status & 0xFF == 0x7F:
-        return f"was stopped by {_signal_name(status >> 8 & 0xFF)}"
+        return f"was stopped by {signal_name(status >> 8 & 0xFF)}"
     if number:
-        return f"was killed by {_signal_name(number)}"
+        return f"was killed by {signal_name(number)}"
     return f"ended with status {status >> 8 & 0xFF}"

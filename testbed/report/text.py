@@ -16,6 +16,7 @@ from testbed.findings import (
     verdict_of,
 )
 from testbed.kinds import WORDS, Kind
+from testbed.report.story import outcomes_text, searched_text, story_text
 
 EVENTS_PER_CPU = 12
 BYTES_PER_LINE = 16
@@ -39,6 +40,7 @@ def finding_text(finding: Finding, report: str = "") -> str:
     parts = [
         [headline(finding)],
         _sides(finding),
+        ["", *story_text(finding.story), ""] if finding.story is not None else [],
         _after(finding),
         [f"  again: {again(finding, report)}"],
     ]
@@ -70,7 +72,17 @@ def again(finding: Finding, report: str = "") -> str:
 def summary_text(summary: Summary) -> str:
     """Return the counters and the verdict of a run."""
     lines = [f"  {name:<28} {_number(value):>18}" for name, value in summary.counters.items()]
-    return "\n".join([*lines, verdict_line(summary)]) + "\n"
+    return "\n".join([*lines, *passing_text(summary), verdict_line(summary)]) + "\n"
+
+
+def passing_text(summary: Summary) -> list[str]:
+    """Return what a search says beside its findings: a run that passes, outcomes, completeness."""
+    lines = outcomes_text(summary.outcomes)
+    if summary.passing is not None:
+        lines += ["", "a run that passes:", "", *story_text(summary.passing), ""]
+    if summary.searched is not None:
+        lines.append(f"  {searched_text(summary.searched)}")
+    return lines
 
 
 def verdict_line(summary: Summary) -> str:
@@ -184,7 +196,7 @@ def _waits_text(finding: Finding) -> list[str]:
         holders = f" -> {', '.join(wait.holders)}" if wait.holders else ""
         lines.append(
             f"  {wait.task} on CPU {wait.cpu}: {wait.kind} {wait.object}{holders}"
-            f"  ({wait.since_ms} ms)"
+            + (f"  ({wait.since_ms} ms)" if finding.machine == "real" else "")
         )
     return lines
 

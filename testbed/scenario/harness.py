@@ -65,7 +65,7 @@ def harness_of(scenario: Scenario, path: Path) -> Harness:
         name=scenario.name, path=path, title=scenario.claim, claim=scenario.claim,
         options=OPTIONS, sources=sources, library=None, config={}, setup=setup,
         counters=counters, check=lambda _run: None, choose_library=lambda _options: None,
-        cpus=scenario.cpus, expect=scenario.expect,
+        cpus=scenario.cpus, expect=scenario.expect, scenario=scenario,
     )  # fmt: skip
 
 

@@ -1,0 +1,253 @@
+"""``testbed explore``: every schedule of a C program or scenario, under x86-TSO."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testbed import __version__
+from testbed.cli.options import (
+    PatchPath,
+    duration,
+    duration_text,
+    json_option,
+    runs_option,
+    shown_path,
+)
+from testbed.explore.strategies import AUTO, EXHAUSTIVE, STRATEGIES
+from testbed.runs import RunFolder
+
+if TYPE_CHECKING:
+    from testbed.explore.run import ExploreOptions
+    from testbed.explore.schedule import ScheduleFile
+    from testbed.explore.search import SearchOptions
+
+DEFAULT_DURATION_S = 60.0
+DEFAULT_BUFFER = 8
+DEFAULT_MAX_STEPS = 100_000
+
+
+@click.command(options_metavar="[OPTIONS]")
+@click.argument("target", metavar="NAME|FILE", required=False)
+@click.option("--list", "list_them", is_flag=True, help="List what the project has to explore.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1),
+              help="Seed of every random choice.  [default: a new one]")
+@click.option("--duration", type=duration, default=DEFAULT_DURATION_S,
+              help="How long to search at most.  [default: 1m]")
+@click.option("--executions", type=click.IntRange(1),
+              help="How many runs of the program to make at most.")
+@click.option("-j", "--processes", type=click.IntRange(1, 256),
+              help="Explorer processes.  [default: one for each core]")
+@click.option("--strategy", default=AUTO, show_default=True, metavar="NAME|FILE.py:FUNCTION",
+              help=f"How to search: {', '.join(STRATEGIES)}, or a function in Python.")
+@click.option("--exhaustive", is_flag=True, help="Search all of it: the same as --strategy dpor.")
+@click.option("--depth", type=click.IntRange(0, 64), default=0,
+              help="Depth of bugs that strategy pct looks for.  [default: 2, 3, 4 in rotation]")
+@click.option("--preemption-bound", type=click.IntRange(0, 64),
+              help="Exhaustive: at most so many preemptions and early drains in a run.")
+@click.option("--buffer", type=click.IntRange(0, 64), default=DEFAULT_BUFFER, show_default=True,
+              help="Stores that a CPU's buffer holds; 0 = sequential consistency.")
+@click.option("--sc", is_flag=True, help="Sequential consistency: the same as --buffer 0.")
+@click.option("--max-steps", type=click.IntRange(1, 2**31), default=DEFAULT_MAX_STEPS,
+              show_default=True, help="Operations of one run; a longer run is unknown.")
+@click.option("--ticks", type=click.IntRange(0, 64), default=0, show_default=True,
+              help="Timer interrupts of each CPU in a run, at any point.")
+@click.option("--cpus", type=click.IntRange(1, 16), help="CPUs of the explored machine.  "
+              "[default: as many as its tasks need]")
+@click.option("--races/--no-races", default=True, show_default=True,
+              help="Data races are findings.")
+@click.option("-D", "defines", multiple=True, metavar="NAME[=VALUE]",
+              help="A macro for the explored file; may be repeated.")
+@click.option("--patch", "patches", multiple=True, metavar="FILE",
+              type=PatchPath(exists=True, dir_okay=False, path_type=Path),
+              help="Apply a patch to the C sources first; may be repeated.")
+@click.option("--all", "all_findings", is_flag=True, help="Go on after a finding, and count.")
+@click.option("--check", is_flag=True, help="Do some runs again by their schedules and compare.")
+@click.option("--schedule", metavar="SCHEDULE", help="Do the one run that this schedule means.")
+@click.option("--show-pass", is_flag=True, help="Show a run that passes.")
+@runs_option
+@json_option
+def explore(target: str | None, list_them: bool, **values: Any) -> int:
+    """Search the schedules of a C file or scenario for one that fails.
+
+    FILE is a C file, with pthreads and C11 atomics or in the kernel's vocabulary, or a Python file
+    with scenarios; NAME is one of the project's own. First everything is tried for a few seconds;
+    what is too large for that is sampled by several strategies until the time is over.
+    """
+    if list_them or target is None:
+        return _list(list_them)
+    schedule = values.pop("schedule")
+    if schedule is not None:
+        return run_schedule(target, values, schedule)
+    return run_explore(target, values)
+
+
+def _list(wanted: bool) -> int:
+    from testbed.explore.target import targets
+
+    if not wanted:
+        raise click.UsageError("explore what? a C file, or one of testbed explore --list")
+    rows = targets()
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, claim in rows:
+        click.echo(f"{name:<{width}}  {claim}")
+    return 0
+
+
+def run_explore(named: str, values: dict[str, Any]) -> int:
+    """Explore as the command line asks, say how it went, and write its report."""
+    from testbed.cli.output import announce, progress_display
+    from testbed.cli.stress import logging_to
+    from testbed.explore.run import explore as run
+    from testbed.explore.target import find_target
+
+    runs, as_json = values.pop("runs"), values.pop("as_json")
+    target = find_target(named)
+    options = options_of(target.named, values)
+    first = first_line(target.named, options)
+    click.echo(first, err=as_json)
+    folder = RunFolder.create(f"explore-{target.name}", runs)
+    folder.event("start", command=list(options.command))
+    with logging_to(folder) as logger, progress_display(as_json) as display:
+        logger.info(first)
+        summary = run(target, options, display, folder)
+    summary = folder.finish(summary)
+    folder.event("end", verdict=str(summary.verdict), reason=summary.reason)
+    return announce(summary, folder, as_json)
+
+
+def run_schedule(
+    named: str, values: dict[str, Any], schedule: str, expected: ScheduleFile | None = None
+) -> int:
+    """Do one run by its schedule, say how it went, and write its report.
+
+    Args:
+        named: the target, as the user called it.
+        values: options of the command, by name.
+        schedule: as text.
+        expected: what is known of the run.
+    """
+    from testbed.cli.output import announce
+    from testbed.explore.replay import replay
+    from testbed.explore.schedule import Schedule
+    from testbed.explore.target import find_target
+
+    parsed = Schedule.parse(schedule)
+    runs, as_json = values.pop("runs"), values.pop("as_json")
+    target = find_target(named)
+    options = options_of(target.named, values)
+    command = ("testbed", "explore", target.named, *options.same_run, "--schedule", schedule)
+    options = replace(options, command=command)
+    click.echo(f"testbed {__version__}  explore {target.named}  schedule {schedule}", err=as_json)
+    folder = RunFolder.create(f"replay-{target.name}", runs)
+    done = replay(target, options, parsed, expected, folder)
+    summary = folder.finish(done.summary)
+    status = announce(summary, folder, as_json)
+    click.echo(str(done), err=as_json)
+    return status
+
+
+def options_of(named: str, values: dict[str, Any]) -> ExploreOptions:
+    """Return the options of a run from those of the command line."""
+    from testbed.explore.python_strategy import load_strategy
+    from testbed.explore.run import ExploreOptions
+    from testbed.explore.search import SearchOptions
+
+    seed = values["seed"]
+    if seed is None:
+        seed = int.from_bytes(os.urandom(4), "little")
+    strategy = values["strategy"]
+    if values["exhaustive"] and strategy == AUTO:
+        strategy = EXHAUSTIVE[0]
+    choose = None if strategy in STRATEGIES else load_strategy(strategy)
+    search = SearchOptions(
+        seed=seed,
+        processes=values["processes"] or len(os.sched_getaffinity(0)),
+        strategy=strategy,
+        duration_s=values["duration"],
+        runs=values["executions"] or 0,
+        depth=values["depth"],
+        preemption_bound=values["preemption_bound"],
+        buffer=0 if values["sc"] else values["buffer"],
+        max_steps=values["max_steps"],
+        ticks=values["ticks"],
+        races=values["races"],
+        all_findings=values["all_findings"],
+        check=values["check"],
+        choose=choose,
+    )
+    run_arguments = arguments_of_run(search, values)
+    arguments = (*arguments_of_search(search), *run_arguments)
+    return ExploreOptions(
+        search=search,
+        patches=tuple(values["patches"]),
+        defines=tuple(values["defines"]),
+        cpus=values["cpus"] or 0,
+        show_pass=values["show_pass"],
+        shown=_shown(arguments),
+        command=("testbed", "explore", named, *arguments),
+        same_run=run_arguments,
+    )
+
+
+def arguments_of_search(search: SearchOptions) -> tuple[str, ...]:
+    """Return the arguments that search in the same way again, defaults left out."""
+    arguments = ["--seed", str(search.seed)]
+    for flag, value, default in (
+        ("--strategy", search.strategy, AUTO),
+        ("--duration", duration_text(search.duration_s), duration_text(DEFAULT_DURATION_S)),
+        ("--executions", search.runs, 0),
+        ("--depth", search.depth, 0),
+        ("--preemption-bound", search.preemption_bound, None),
+    ):
+        if value != default:
+            arguments += [flag, str(value)]
+    for flag, wanted in (("--all", search.all_findings), ("--check", search.check)):
+        arguments += [flag] if wanted else []
+    return tuple(arguments)
+
+
+def arguments_of_run(search: SearchOptions, values: dict[str, Any]) -> tuple[str, ...]:
+    """Return the arguments that a single run depends on, defaults left out."""
+    arguments: list[str] = []
+    for flag, value, default in (
+        ("--buffer", search.buffer, DEFAULT_BUFFER),
+        ("--max-steps", search.max_steps, DEFAULT_MAX_STEPS),
+        ("--ticks", search.ticks, 0),
+        ("--cpus", values["cpus"], None),
+    ):
+        if value != default:
+            arguments += [flag, str(value)]
+    arguments += [] if search.races else ["--no-races"]
+    for define in values["defines"]:
+        arguments += ["-D", define]
+    for patch in values["patches"]:
+        arguments += ["--patch", shown_path(patch)]
+    return tuple(arguments)
+
+
+def _shown(arguments: tuple[str, ...]) -> dict[str, str]:
+    """Return arguments as option and value, as reports show them."""
+    shown: dict[str, str] = {}
+    name = ""
+    for word in arguments:
+        if word.startswith("-") and not word.lstrip("-").isdigit():
+            name = word.lstrip("-")
+            shown.setdefault(name, "yes")
+        else:
+            shown[name] = word if shown[name] == "yes" else f"{shown[name]} {word}"
+    shown.pop("seed")
+    return shown
+
+
+def first_line(named: str, options: ExploreOptions) -> str:
+    """Return version, seed and options as one line: what to know to run it again."""
+    parts = [f"testbed {__version__}", f"explore {named}", f"seed {options.search.seed}",
+             f"processes {options.search.processes}",
+             f"duration {duration_text(options.search.duration_s)}"]  # fmt: skip
+    parts += [f"{name} {value}" for name, value in options.shown.items() if name != "duration"]
+    return "  ".join(parts)

@@ -1,0 +1,143 @@
+"""From the result of an explorer to a finding: numbers in, names and sentences out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import structs
+
+from testbed.cache import Core
+from testbed.explore.names import Names
+from testbed.explore.process import Result
+from testbed.explore.story import Teller, thread_names
+from testbed.findings import Finding, Kind, Side, Story, Waiting
+from testbed.kinds import HEXADECIMAL, WORDS, kind_of
+from testbed.layout import Layout
+from testbed.report.addresses import Addresses
+from testbed.report.model import RunFacts, complete, excerpts, sentence, signal_name
+from testbed.symbols import Symbols
+
+# In the order of enum waiting_for (shm_layout/explore.h).
+WAITS = (
+    "word", "mutex", "the end of a thread", "condition variable", "read lock", "write lock",
+    "semaphore", "barrier", "initialization", "a change of anything",
+)
+ACCESS_WRITE, ACCESS_PLAIN, ACCESS_LOCKED = 1, 2, 4
+NOBODY = 255
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads results of one core."""
+
+    core: Core
+    facts: RunFacts
+
+    def names(self) -> Names:
+        """Return fresh names: what the heap holds depends on the run."""
+        return Names(Layout.of(self.core), Addresses(Symbols.of(self.core)))
+
+    def finding(self, result: Result) -> Finding:
+        """Return the finding that a shown run ended with."""
+        names = self.names()
+        record: Any = result.finding
+        kind = kind_of(int(record["kind"]))
+        threads = thread_names(result, names)
+        values = dict(zip(WORDS[kind].values, record["value"].tolist(), strict=False))
+        here = _side(record["here"], names, threads)
+        other = _side(record["other"], names, threads) if int(record["other"]["tsc"]) else None
+        if other is not None and not other.stack:
+            other = None
+        objects = values.get("object", 0), values.get("other_object", values.get("object", 0))
+        story = Teller(result, names, threads, self.core.source).story(here, other, objects)
+        text = {name: _value_text(kind, name, value, names, threads)
+                for name, value in values.items()}  # fmt: skip
+        said = sentence(kind, here, other, text)
+        if result.assertion:
+            said = _assertion(result, here)
+            values = {}
+        finding = complete(
+            self.facts, kind, here, other, said, values, text,
+            machine="virtual", waits=_waits(result, names, threads), story=story,
+            sources=excerpts((here, other), self.core.source),
+        )  # fmt: skip
+        return structs.replace(finding, title=finding.title + _decided_by(story))
+
+    def story(self, result: Result) -> Story:
+        """Return the story of a shown run that passes."""
+        names = self.names()
+        threads = thread_names(result, names)
+        return Teller(result, names, threads, self.core.source).story()
+
+
+def _decided_by(story: Story) -> str:
+    """Return the end of a title: whose order decides, if that is known."""
+    places = [step.place for mark in ("first", "second") for step in story.steps
+              if mark in step.marks and step.place is not None]  # fmt: skip
+    if len(places) != len(story.flip) or not places:
+        return ""
+    return f", by the order of {places[0].name()} and {places[1].name()}"
+
+
+def _side(record: Any, names: Names, threads: Mapping[int, str]) -> Side:
+    task = int(record["task"])
+    return Side(
+        cpu=int(record["cpu"]),
+        task_index=task,
+        task_name=threads.get(task, f"task {task}"),
+        tsc=int(record["tsc"]),
+        stack=names.addresses.stack(record["stack"].tolist()),
+    )
+
+
+def _assertion(result: Result, here: Side) -> str:
+    assert result.assertion is not None
+    file, line, text = result.assertion
+    place = f"{file.rsplit('/', 1)[-1]}:{line}"
+    return f"assertion {text} is false on CPU {here.cpu}, {place}"
+
+
+def _value_text(
+    kind: Kind, name: str, value: int, names: Names, threads: Mapping[int, str]
+) -> str:
+    match name:
+        case "access" | "other_access":
+            return access_text(value)
+        case "waiting_for" | "wait_kind":
+            return WAITS[value] if value < len(WAITS) else str(value)
+        case "task":
+            return threads.get(value, f"task {value}")
+        case "signal":
+            return signal_name(value)
+        case "object" | "other_object" | "pointer" | "probe" | "fault_address":
+            return names.name(value) if value else "nothing"
+        case "called" | "function":
+            return names.addresses.code(value)
+    return f"{value:#x}" if name in HEXADECIMAL and kind is not Kind.CLAIM else str(value)
+
+
+def access_text(access: int) -> str:
+    """Return what an access with ACCESS_* flags does, as the start of a clause."""
+    if access & ACCESS_LOCKED:
+        return "makes a locked change of"
+    noun = "write" if access & ACCESS_WRITE else "read"
+    return f"makes a {'plain' if access & ACCESS_PLAIN else 'marked'} {noun} of"
+
+
+def _waits(result: Result, names: Names, threads: Mapping[int, str]) -> tuple[Waiting, ...]:
+    waits = []
+    for record in result.waiting:
+        holder = int(record["waits_for"])
+        what = int(record["what"])
+        waits.append(Waiting(
+            cpu=int(record["cpu"]),
+            task=threads.get(int(record["task"]), ""),
+            kind=WAITS[what] if what < len(WAITS) else str(what),
+            object=names.name(int(record["object"])) if int(record["object"]) else "",
+            since_ms=0,
+            holders=()
+            if holder == NOBODY else (f"CPU {holder} {threads.get(holder, '')}".strip(),),
+        ))  # fmt: skip
+    return tuple(waits)

@@ -1,0 +1,196 @@
+"""Schedules as values: what a run did that was not the default, as text and back.
+
+``1:1@5c2,1@7d1``: where CPU 1 was about to do its operation 5, CPU 2 went instead; before its
+operation 7, the oldest store of CPU 1 reached memory. The 1 before the colon is the version of
+this way to write it. An empty list, ``1:``, is the default schedule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.errors import TestbedError
+
+VERSION = 1
+
+# shm_layout/explore.h: AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK of each CPU.
+CPUS = 16
+KINDS = "cdit"
+PICK = 64
+NOBODY = 255
+
+PART = re.compile(rf"(\d+|n)@(\d+)(?:([{KINDS}])(\d+)|p(\d+))")
+
+
+class ScheduleError(TestbedError):
+    """A text or file is no schedule."""
+
+
+class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One choice that is not the default.
+
+    Attributes:
+        cpu: the CPU that would have gone on; 255 = none could have.
+        event: how many operations it had done; of nobody: how many such choices there were.
+        agent: who went instead: ``kind * 16 + cpu``; 64 = a choice of data.
+        value: of a choice of data: which one, from 1.
+    """
+
+    cpu: int
+    event: int
+    agent: int
+    value: int = 0
+
+    def __str__(self) -> str:
+        cpu = "n" if self.cpu == NOBODY else str(self.cpu)
+        if self.agent == PICK:
+            return f"{cpu}@{self.event}p{self.value}"
+        return f"{cpu}@{self.event}{KINDS[self.agent // CPUS]}{self.agent % CPUS}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The interventions of a run, in order."""
+
+    interventions: tuple[Intervention, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{VERSION}:{','.join(map(str, self.interventions))}"
+
+    def __len__(self) -> int:
+        return len(self.interventions)
+
+    @classmethod
+    def parse(cls, text: str) -> Schedule:
+        """Return the schedule that `text` means.
+
+        Raises:
+            ScheduleError: it means none.
+        """
+        version, colon, rest = text.strip().partition(":")
+        if not colon or not version.isdigit():
+            raise ScheduleError(f"{text}: not a schedule; one looks like 1:1@5c2,1@7d1")
+        if int(version) != VERSION:
+            raise ScheduleError(
+                f"{text}: a schedule of version {version}; this testbed reads version {VERSION}"
+            )
+        return cls(tuple(_parse_part(part, text) for part in rest.split(",") if rest))
+
+    @classmethod
+    def of_records(cls, records: NDArray[Any]) -> Schedule:
+        """Return the schedule in an array of ``struct intervention``."""
+        names = ("cpu", "event", "agent", "value")
+        rows = zip(*(records[name].tolist() for name in names), strict=True)
+        return cls(tuple(Intervention(*row) for row in rows))
+
+    def records(self, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return it as an array of ``struct intervention``."""
+        made = np.zeros(len(self.interventions), dtype)
+        for record, one in zip(made, self.interventions, strict=True):
+            record["cpu"], record["event"] = one.cpu, one.event
+            record["agent"], record["value"] = one.agent, one.value
+        return made
+
+    def told(self) -> list[str]:
+        """Return each intervention as a sentence."""
+        return [_told(one) for one in self.interventions]
+
+
+def _parse_part(part: str, text: str) -> Intervention:
+    found = PART.fullmatch(part)
+    if found is None:
+        raise ScheduleError(
+            f"{text}: what does {part!r} mean? A choice looks like 1@5c2 (CPU), 1@7d1 (drain), "
+            "1@9i0 (interrupt), 1@9t0 (timer) or 1@3p2 (data)"
+        )
+    cpu = NOBODY if found[1] == "n" else int(found[1])
+    if found[5] is not None:
+        agent, value = PICK, int(found[5])
+    else:
+        agent, value = KINDS.index(found[3]) * CPUS + int(found[4]), 0
+    # A number of CPU in the text may be larger than any CPU's, and one of data than 16 bits.
+    ranges = (cpu < CPUS or found[1] == "n", found[4] is None or int(found[4]) < CPUS,
+              int(found[2]) < 2**32, value < 2**16)  # fmt: skip
+    if not all(ranges):
+        raise ScheduleError(f"{text}: {part} is out of range; there are {CPUS} CPUs at most")
+    return Intervention(cpu, int(found[2]), agent, value)
+
+
+def _told(one: Intervention) -> str:
+    cpu = one.agent % CPUS
+    what = {
+        0: f"CPU {cpu} runs",
+        1: f"the oldest store of CPU {cpu} reaches memory",
+        2: f"CPU {cpu} takes an interrupt",
+        3: f"the timer of CPU {cpu} fires",
+    }.get(one.agent // CPUS, f"value {one.value} is picked")
+    if one.cpu == NOBODY:
+        return f"when no CPU can go on (time {one.event}), {what}"
+    return f"before operation {one.event} of CPU {one.cpu}, {what}"
+
+
+class ScheduleFile(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="document", tag="schedule",
+    forbid_unknown_fields=True,
+):  # fmt: skip
+    """All that is needed to do a run again, and to tell whether it was the same one.
+
+    Attributes:
+        target: what was explored, as the command line names it.
+        build_id: identity of the core that ran.
+        seed: of the search that found it.
+        options: of the search, as the command line has them.
+        strategy: that found it.
+        interventions: of the run.
+        checkpoints: hash of what had happened, at every 64th choice.
+        end: how the run ended, as in ``enum run_end``.
+        signature: of the finding that the run ended with; 0 = none.
+        command: argv that replays it.
+    """
+
+    format: Literal[1] = 1
+    version: str
+    target: str
+    build_id: str
+    seed: int
+    strategy: str
+    options: tuple[str, ...]
+    interventions: tuple[Intervention, ...]
+    checkpoints: tuple[int, ...] = ()
+    end: str = ""
+    signature: int = 0
+    command: tuple[str, ...] = ()
+
+    @property
+    def schedule(self) -> Schedule:
+        """The interventions as a schedule."""
+        return Schedule(self.interventions)
+
+
+def encode(document: ScheduleFile) -> bytes:
+    """Return `document` as JSON."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def decode(data: bytes, name: str = "schedule") -> ScheduleFile:
+    """Return the schedule file in `data`; `name` is what to call it in an error.
+
+    Raises:
+        ScheduleError: it is not one.
+    """
+    try:
+        return msgspec.json.decode(data, type=ScheduleFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ScheduleError(f"{name}: not a schedule of this testbed: {error}") from error
+
+
+def same_agents(ours: Sequence[int]) -> bool:
+    """Tell whether constants of a core are those that the text is made of."""
+    return tuple(ours) == (CPUS, PICK, NOBODY)

@@ -1,0 +1,76 @@
+"""What explorer processes of one target start from: its core, and the memory of its machine.
+
+A program with pthreads needs no more than its core. What is written in the kernel's vocabulary
+gets the arena of a machine, which each explorer maps privately.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from testbed.arena import Arena
+from testbed.cache import Core
+from testbed.config import MachineConfig
+from testbed.explore.process import Choose, Explorer
+from testbed.explore.tables import write_tasks
+from testbed.explore.target import Target
+from testbed.layout import Layout
+
+# The bridge to the kernel's mechanisms is in the core: it is a machine.
+KERNEL = "kernel_program"
+
+MACHINE_HEAP_MB = 4
+
+
+class World:
+    """Where explorers of one target come from.
+
+    Args:
+        core: of the virtual flavour, with the target's files.
+        target: what is explored.
+        cpus: of the machine; 0 = as many as the target needs.
+    """
+
+    def __init__(self, core: Core, target: Target, cpus: int = 0) -> None:
+        self.core, self.target = core, target
+        self.layout = Layout.of(core)
+        self.is_kernel = KERNEL in self.layout.symbols()
+        self.cpus = cpus or (target.scenario.cpus if target.scenario else 0)
+        self._arena: Arena | None = None
+        self._tasks: tuple[list[tuple[int, int, int, str]], int] = ([], 0)
+        if self.is_kernel:
+            config = MachineConfig(
+                cpus=max(self.cpus, 1) if self.cpus else self.layout.constant("VIRTUAL_CPUS"),
+                heap_mb=MACHINE_HEAP_MB,
+            )
+            self._arena = Arena(self.layout, config, None)
+            if target.scenario is not None:
+                self._tasks = write_tasks(self._arena, target.scenario)
+
+    def explorer(self, index: int, choose: Choose | None = None) -> Explorer:
+        """Return a new process."""
+        arena = self._arena.memfd if self._arena is not None else -1
+        return Explorer(self.core, index, arena, self._prepare, choose)
+
+    def _prepare(self, record: Any) -> None:
+        tasks, check = self._tasks
+        record["cpus"] = self.cpus
+        record["nr_tasks"], record["check"] = len(tasks), check
+        for entry, (function, argument, cpu, name) in zip(record["task"], tasks, strict=False):
+            entry["function"], entry["argument"] = function, argument
+            entry["cpu"], entry["name"] = cpu, name.encode()[: entry["name"].itemsize - 1]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._arena is not None:
+            self._arena.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
