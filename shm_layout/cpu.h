@@ -28,9 +28,9 @@ struct frozen {
 struct cpu {
 	/* Interrupt state: the owner's alone, except irq_pending (atomic, all). */
 	u32 irq_off;          /* 1 = interrupts disabled; read by all who check */
+	u32 preempt_count;    /* 0 = preemptible; also the RCU reader's nesting */
 	u32 irq_pending;      /* IRQ_* bits */
 	u32 irq_depth;        /* nesting of interrupt handlers */
-	u32 preempt_count;    /* 0 = preemptible; also the RCU reader's nesting */
 	u32 preempt_work;     /* PREEMPT_WORK_*: looked at when the count falls to 0 */
 	u32 id;               /* never changes */
 	struct pt_regs *irq_regs; /* interrupted registers, NULL = interrupt was polled */
@@ -79,6 +79,8 @@ struct cpu {
 	struct ring ring;
 } __cacheline_aligned;
 
+/* While the words up to here are 0, an interrupt does all that it may do. */
+#define CPU_GUARDS_END offsetof(struct cpu, irq_pending)
 /* Up to the first only the owner looks, and checks; up to the second only it writes. */
 #define CPU_PRIVATE_END offsetof(struct cpu, curr)
 #define CPU_OWNED_END offsetof(struct cpu, runqueue_lock)

@@ -42,7 +42,8 @@ enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
  * One choice that differs from the default: where CPU @cpu was about to do its
  * operation number @event, @agent goes instead. Several for one place are taken
  * in order. The default: the CPU that ran goes on; if it cannot, the next one
- * that can, counted upwards; then interrupts; then drains; ticks never.
+ * that can, counted upwards; then drains, one buffer after the other; then
+ * interrupts; ticks last.
  */
 struct intervention {
 	u32 event;            /* operations that the CPU has done */
@@ -54,7 +55,7 @@ struct intervention {
 enum explore_command {
 	EXPLORE_NOTHING,
 	EXPLORE_SEARCH,       /* runs [first_run, first_run + runs) of a strategy */
-	EXPLORE_EXHAUST,      /* every schedule below a prefix, by strategy SLEEP, DPOR or STATEFUL */
+	EXPLORE_EXHAUST,      /* every schedule below a prefix, by SLEEP, DPOR or STATEFUL */
 	EXPLORE_REPLAY,       /* one run by job.schedule, with events */
 	EXPLORE_MINIMIZE,     /* the smallest schedule that ends as job.schedule does */
 	EXPLORE_SPLIT,        /* cut the tree of EXHAUST into about job.runs prefixes */
@@ -277,6 +278,7 @@ struct explore {
 	/* Python: tasks and functions besides those that the C files mark. */
 	u32 nr_tasks;
 	u32 pad;
+	s64 (*before)(void);  /* called alone before any task begins; not 0 = a claim is false */
 	s64 (*check)(void);   /* called alone when all tasks have ended; not 0 = a claim is false */
 	struct explored_task task[MAX_EXPLORED_TASKS];
 	struct explore_job job;

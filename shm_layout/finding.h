@@ -27,7 +27,7 @@ enum finding_kind {
 	FINDING_HANG,             /* task, wait kind, object, milliseconds */
 	FINDING_DEADLOCK,         /* task, wait kind, object, tasks in the cycle */
 	FINDING_STALL,            /* rcu state, cpu, milliseconds */
-	FINDING_NO_PROGRESS,      /* cpu, milliseconds, task */
+	FINDING_NO_PROGRESS,      /* cpu, milliseconds, task; explorer: its last operation */
 	FINDING_CPU_LOST,         /* cpu, pid, wait status: not a verdict on the code */
 	FINDING_UNSYNCED_TEXT,    /* text address, cpu, cycles since written; other = that cpu */
 	FINDING_DATA_RACE,        /* address, size, ACCESS_* of both, address and size of other */

@@ -11,6 +11,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from testbed.layout import Layout
 from testbed.machine import Machine
 from testbed.paths import project_root
 from testbed.text.image import IMPORT_PREFIX, Image, build_image
+from testbed.toolchain import find_compiler
 from testbed.uprobe import Uprobe, UprobeUnable, hits
 
 Figures = dict[str, Any]
@@ -52,17 +54,22 @@ class BenchError(TestbedError):
 
 
 class Bench:
-    """A core and a text to measure with."""
+    """A core and a text to measure with, made when they are first needed."""
 
-    def __init__(self) -> None:
-        source = project_root() / "stress" / "bench_tasks.c"
-        self.core: Core = build(Request(extra=(source,)))
+    @cached_property
+    def core(self) -> Core:
+        """The stock core with the tasks that are measured."""
+        return build(Request(extra=(project_root() / "stress" / "bench_tasks.c",)))
+
+    @cached_property
+    def image(self) -> Image:
+        """The assembled functions."""
         imports = {
             name: symbol.address
             for name, symbol in Layout.of(self.core).symbols().items()
             if name.startswith(IMPORT_PREFIX)
         }
-        self.image: Image = build_image(library=None, imports=imports)
+        return build_image(library=None, imports=imports)
 
     def boot(self, cpus: int, poke: Poke = Poke.INT3) -> Machine:
         """Return a machine; nothing that it does for long is a hang."""
@@ -227,6 +234,13 @@ def bench_uprobe(bench: Bench) -> Figures:
     return median_of(rounds)
 
 
+def bench_explore(bench: Bench) -> Figures:  # noqa: ARG001
+    """Measure the explorer, which needs neither the core nor the text of the others."""
+    from testbed.explore.bench import measure
+
+    return measure(with_aim)
+
+
 def _uprobe_round(bench: Bench, machine: Machine, thread: int) -> dict[str, float]:
     figures = {}
     for name in ("nop", "push"):
@@ -274,6 +288,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Figures]] = {
     "waits": bench_waits,
     "kmalloc": bench_kmalloc,
     "uprobe": bench_uprobe,
+    "explore": bench_explore,
 }
 
 
@@ -296,7 +311,7 @@ def run(names: Sequence[str] = ()) -> Figures:
             f"{unknown[0]}: no such measurement; there are {', '.join(MEASUREMENTS)}"
         )
     bench = Bench()
-    results: Figures = {"system": system(bench.core)}
+    results: Figures = {"system": system()}
     for name, measure in MEASUREMENTS.items():
         if not names or name in names:
             results[name] = measure(bench)
@@ -315,11 +330,11 @@ def missed(results: Figures, prefix: str = "") -> list[str]:
     return found
 
 
-def system(core: Core) -> Figures:
+def system() -> Figures:
     """Return what the figures depend on most."""
     return {
         "version": __version__,
-        "compiler": core.compiler,
+        "compiler": find_compiler().version(),
         "kernel": platform.release(),
         "processor": _processor(),
         "cores": usable_cores(),

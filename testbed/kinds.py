@@ -36,6 +36,7 @@ class Kind(StrEnum):
     UNSYNCED_TEXT = "unsynced-text"
     DATA_RACE = "data-race"
     LOST_WAKEUP = "lost-wakeup"
+    LIVELOCK = "livelock"
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,11 @@ _ORDER = {
         ("waiting_for", "object", "found", "waiting_cpus"), "waits in", "other side",
         "{here} waits for ever, other side {other}", "{here} waits for ever for {waiting_for}",
         "{cpu} waits in {here} for {waiting_for} {object}, and nobody is left who would act",
+    ),
+    Kind.LIVELOCK: Words(
+        ("cpus", "states"), "stands in", "other side",
+        "{here} goes in circles, other side {other}", "{here} goes in circles",
+        "no schedule comes to an end any more: CPUs {cpus} go in circles, {cpu} in {here}",
     ),
 }
 

@@ -39,7 +39,7 @@ TASK(0, reader)
 
 	rcu_read_lock();
 	element = rcu_dereference(shared);
-	value = element->value;
-	claim(value == element->value, value, element->value);
+	value = READ_ONCE(element->value);
+	claim(value == 1 || value == 2, value);
 	rcu_read_unlock();
 }

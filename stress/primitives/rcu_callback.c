@@ -40,6 +40,6 @@ TASK(2, reader)
 	rcu_read_lock();
 	element = rcu_dereference(shared);
 	if (element)
-		claim(element->value == 0, element->value);
+		claim(READ_ONCE(element->value) == 0, element->value);
 	rcu_read_unlock();
 }

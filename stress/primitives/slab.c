@@ -7,8 +7,8 @@ static void use(u64 mine)
 {
 	u64 *object = kmalloc(sizeof(*object), GFP_KERNEL);
 
-	*object = mine;
-	claim(*object == mine, *object, mine);
+	WRITE_ONCE(*object, mine);
+	claim(READ_ONCE(*object) == mine, *object, mine);
 	kfree(object);
 }
 

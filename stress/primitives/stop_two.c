@@ -3,22 +3,29 @@
 #include <explore.h>
 #include <kernel/stop_machine.h>
 
-static u64 stops;
+static u32 stops;
 
 static int count(void *unused)
 {
-	return atomic_inc((u32 *)&stops), 0;
+	atomic_inc(&stops);
+	return 0;
 }
 
 TASK(0, all)
 {
-	claim(stop_machine(count, NULL, 0) == 0, 0);
+	int result = stop_machine(count, NULL, 0);
+
+	claim(result == 0, result);
 }
 
-TASK(2, two)
+TASK(1, two)
 {
-	claim(stop_two_cpus(1, 2, count, NULL) == 0, 1);
+	int result = stop_two_cpus(1, 2, count, NULL);
+
+	claim(result == 0, result);
 }
+
+EXPLORE_CPUS(3);
 
 FINAL_CHECK
 {

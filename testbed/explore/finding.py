@@ -12,7 +12,7 @@ from testbed.cache import Core
 from testbed.explore.names import Names
 from testbed.explore.process import Result
 from testbed.explore.story import Teller, thread_names
-from testbed.findings import Finding, Kind, Side, Story, Waiting
+from testbed.findings import Finding, Kind, Side, Story, Waiting, is_plumbing
 from testbed.kinds import HEXADECIMAL, WORDS, kind_of
 from testbed.layout import Layout
 from testbed.report.addresses import Addresses
@@ -30,10 +30,17 @@ NOBODY = 255
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads results of one core."""
+    """Reads results of one core.
+
+    Attributes:
+        core: that ran.
+        facts: of the search.
+        check: address of the check at the end of a scenario, whose result is a claim; 0 = none.
+    """
 
     core: Core
     facts: RunFacts
+    check: int = 0
 
     def names(self) -> Names:
         """Return fresh names: what the heap holds depends on the run."""
@@ -47,6 +54,8 @@ class Reader:
         threads = thread_names(result, names)
         values = dict(zip(WORDS[kind].values, record["value"].tolist(), strict=False))
         here = _side(record["here"], names, threads)
+        if self.check and all(is_plumbing(place) for place in here.stack):
+            here = structs.replace(here, stack=names.addresses.places(self.check))
         other = _side(record["other"], names, threads) if int(record["other"]["tsc"]) else None
         if other is not None and not other.stack:
             other = None
@@ -103,6 +112,8 @@ def _value_text(
     kind: Kind, name: str, value: int, names: Names, threads: Mapping[int, str]
 ) -> str:
     match name:
+        case "cpus":
+            return ", ".join(str(n) for n in range(value.bit_length()) if value >> n & 1)
         case "access" | "other_access":
             return access_text(value)
         case "waiting_for" | "wait_kind":

@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import structs
 
 from testbed.errors import TestbedError
+from testbed.explore.finding import Reader
 from testbed.explore.process import Pool, Result
 from testbed.explore.run import ExploreOptions, facts_of, opened, summary_of, told_finding
 from testbed.explore.schedule import Schedule, ScheduleFile, decode, encode
@@ -59,14 +60,15 @@ def replay(
         folder: gets the finding that it ends with.
     """
     search = for_one_run(options)
-    with opened(target, search) as (core, pool):
+    with opened(target, search) as (world, pool):
+        core = world.core
         result = _run(pool, search, schedule)
         reason = _difference(result, core.build_id, expected)
         outcome = _outcome(result)
-        facts = facts_of(target, search, core)
+        reader = Reader(core, facts_of(target, search, core), world.check)
         finding = None
         if result.end == "failed" and not reason:
-            finding = told_finding(core, facts, result, search)
+            finding = told_finding(reader, result, search)
     if finding is not None and folder is not None:
         folder.write_finding(finding)
     found = () if finding is None else (finding,)

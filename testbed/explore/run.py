@@ -82,15 +82,17 @@ def explore(
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     search = options.search
-    with Interrupts().caught() as interrupts, opened(target, options) as (core, pool):
+    with Interrupts().caught() as interrupts, opened(target, options) as (world, pool):
         under_way = Search(
             pool, search, lambda one: progress(_progress(one)), lambda: bool(interrupts.count)
         )
         outcome = under_way.run()
+        core = world.core
+        reader = Reader(core, facts_of(target, options, core), world.check)
         findings: tuple[Finding, ...] = ()
         if outcome.failure is not None and outcome.ended is not Ended.DIVERGED:
             small = shrink(pool, search, outcome.failure)
-            finding = told_finding(core, facts_of(target, options, core), small, options, outcome)
+            finding = told_finding(reader, small, options, outcome)
             findings = (finding,)
             if folder is not None:
                 folder.write_finding(finding)
@@ -98,15 +100,14 @@ def explore(
                 folder.write(f"findings/{finding.signature}.schedule", encode(document))
         passing = None
         if options.show_pass and outcome.passed is not None:
-            reader = Reader(core, facts_of(target, options, core))
             passing = reader.story(_shown(pool, search, outcome.passed))
     summary = summary_of(target, options, core, outcome, findings)
     return structs.replace(summary, started=started, passing=passing)
 
 
 @contextmanager
-def opened(target: Target, options: ExploreOptions) -> Iterator[tuple[Core, Pool]]:
-    """Give the core of `target` and explorer processes for it, gone afterwards.
+def opened(target: Target, options: ExploreOptions) -> Iterator[tuple[World, Pool]]:
+    """Give the world of `target` and explorer processes in it, gone afterwards.
 
     Raises:
         BuildError: it does not compile.
@@ -118,28 +119,26 @@ def opened(target: Target, options: ExploreOptions) -> Iterator[tuple[Core, Pool
         World(core, target, options.cpus) as world,
         Pool(lambda index: world.explorer(index, search.choose), search.processes) as pool,
     ):
-        yield core, pool
+        yield world, pool
 
 
 def told_finding(
-    core: Core, facts: RunFacts, small: Result, options: ExploreOptions,
-    outcome: Outcome | None = None,
-) -> Finding:  # fmt: skip
+    reader: Reader, small: Result, options: ExploreOptions, outcome: Outcome | None = None
+) -> Finding:
     """Return the finding that a shown run ended with.
 
     Args:
-        core: that ran.
-        facts: of the search.
+        reader: of the core that ran.
         small: the run, with its events.
         options: of the search.
         outcome: of the search that found it first, if there was one.
     """
-    finding = Reader(core, facts).finding(small)
+    finding = reader.finding(small)
     command = (*options.command[:3], *options.same_run, "--schedule", str(small.schedule))
     count, found_with = 1, 0
     if outcome is not None and outcome.failure is not None:
         count = outcome.totals.ends.get("failed", 0) or 1
-        found_with = len(outcome.failure.schedule)
+        found_with = len(outcome.failure.schedule.bursts())
     story = finding.story and structs.replace(finding.story, found_with=found_with)
     return structs.replace(finding, story=story, count=count, command=command)
 

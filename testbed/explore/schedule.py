@@ -1,12 +1,13 @@
 """Schedules as values: what a run did that was not the default, as text and back.
 
 ``1:1@5c2,1@7d1``: where CPU 1 was about to do its operation 5, CPU 2 went instead; before its
-operation 7, the oldest store of CPU 1 reached memory. The 1 before the colon is the version of
-this way to write it. An empty list, ``1:``, is the default schedule.
+operation 7, the oldest store of CPU 1 reached memory; ``1@7d1*3``: the three oldest. The 1 before
+the colon is the version of this way to write it. An empty list, ``1:``, is the default schedule.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ KINDS = "cdit"
 PICK = 64
 NOBODY = 255
 
-PART = re.compile(rf"(\d+|n)@(\d+)(?:([{KINDS}])(\d+)|p(\d+))")
+PART = re.compile(rf"(\d+|n)@(\d+)(?:([{KINDS}])(\d+)|p(\d+))(?:\*(\d+))?")
+MAX_TIMES = 65536
 
 
 class ScheduleError(TestbedError):
@@ -62,7 +64,8 @@ class Schedule:
     interventions: tuple[Intervention, ...] = ()
 
     def __str__(self) -> str:
-        return f"{VERSION}:{','.join(map(str, self.interventions))}"
+        parts = (f"{one}*{times}" if times > 1 else str(one) for one, times in self.bursts())
+        return f"{VERSION}:{','.join(parts)}"
 
     def __len__(self) -> int:
         return len(self.interventions)
@@ -81,7 +84,8 @@ class Schedule:
             raise ScheduleError(
                 f"{text}: a schedule of version {version}; this testbed reads version {VERSION}"
             )
-        return cls(tuple(_parse_part(part, text) for part in rest.split(",") if rest))
+        parts = [_parse_part(part, text) for part in rest.split(",") if rest]
+        return cls(tuple(one for part in parts for one in part))
 
     @classmethod
     def of_records(cls, records: NDArray[Any]) -> Schedule:
@@ -99,38 +103,45 @@ class Schedule:
         return made
 
     def told(self) -> list[str]:
-        """Return each intervention as a sentence."""
-        return [_told(one) for one in self.interventions]
+        """Return each burst as a sentence."""
+        return [_told(one, times) for one, times in self.bursts()]
+
+    def bursts(self) -> list[tuple[Intervention, int]]:
+        """Return what goes instead at one place, and how many times in a row."""
+        return [(one, len(list(same))) for one, same in itertools.groupby(self.interventions)]
 
 
-def _parse_part(part: str, text: str) -> Intervention:
+def _parse_part(part: str, text: str) -> list[Intervention]:
     found = PART.fullmatch(part)
     if found is None:
         raise ScheduleError(
             f"{text}: what does {part!r} mean? A choice looks like 1@5c2 (CPU), 1@7d1 (drain), "
-            "1@9i0 (interrupt), 1@9t0 (timer) or 1@3p2 (data)"
+            "1@9i0 (interrupt), 1@9t0 (timer) or 1@3p2 (data), with *3 behind it three times"
         )
     cpu = NOBODY if found[1] == "n" else int(found[1])
     if found[5] is not None:
         agent, value = PICK, int(found[5])
     else:
         agent, value = KINDS.index(found[3]) * CPUS + int(found[4]), 0
+    times = int(found[6] or 1)
     # A number of CPU in the text may be larger than any CPU's, and one of data than 16 bits.
     ranges = (cpu < CPUS or found[1] == "n", found[4] is None or int(found[4]) < CPUS,
-              int(found[2]) < 2**32, value < 2**16)  # fmt: skip
+              int(found[2]) < 2**32, value < 2**16, 1 <= times <= MAX_TIMES)  # fmt: skip
     if not all(ranges):
         raise ScheduleError(f"{text}: {part} is out of range; there are {CPUS} CPUs at most")
-    return Intervention(cpu, int(found[2]), agent, value)
+    return [Intervention(cpu, int(found[2]), agent, value)] * times
 
 
-def _told(one: Intervention) -> str:
+def _told(one: Intervention, times: int) -> str:
     cpu = one.agent % CPUS
+    stores = "oldest store" if times == 1 else f"{times} oldest stores"
+    often = "" if times == 1 else f" {times} times"
     what = {
-        0: f"CPU {cpu} runs",
-        1: f"the oldest store of CPU {cpu} reaches memory",
-        2: f"CPU {cpu} takes an interrupt",
-        3: f"the timer of CPU {cpu} fires",
-    }.get(one.agent // CPUS, f"value {one.value} is picked")
+        0: f"CPU {cpu} runs{often}",
+        1: f"the {stores} of CPU {cpu} {'reaches' if times == 1 else 'reach'} memory",
+        2: f"CPU {cpu} takes an interrupt{often}",
+        3: f"the timer of CPU {cpu} fires{often}",
+    }.get(one.agent // CPUS, f"value {one.value} is picked{often}")
     if one.cpu == NOBODY:
         return f"when no CPU can go on (time {one.event}), {what}"
     return f"before operation {one.event} of CPU {one.cpu}, {what}"

@@ -25,12 +25,16 @@ def shrink(pool: Pool, options: SearchOptions, failure: Result) -> Result:
     """
     found = [failure, *_others(pool, options, failure)]
     smaller = [_minimized(pool, options, one, failure.signature) for one in found]
-    best = min(smaller, key=lambda one: (len(one.schedule), str(one.schedule)))
+    best = min(smaller, key=_size)
     if best.shown.size:
         return best
     flags = options.flags("show") - {"all", "check"}
     job = options.job("replay", "replay", schedule=best.schedule, flags=flags)
     return pool.one().do(job)
+
+
+def _size(one: Result) -> tuple[int, int, str]:
+    return len(one.schedule.bursts()), len(one.schedule), str(one.schedule)
 
 
 def _minimized(pool: Pool, options: SearchOptions, one: Result, signature: int) -> Result:

@@ -19,11 +19,16 @@ from testbed.report.model import ReadSource
 # Steps of a story at most; of a longer run, those around the end and around each mark are kept.
 MOST_STEPS = 70
 AROUND = 2
+# Fewer events than this are left out without a word.
+GAP = 12
 
 WRITES = ("store", "rmw", "drain")
 ACCESSES = ("load", "await", *WRITES)
 # Of interest whatever they touch.
 LANDMARKS = ("lock", "unlock", "alloc", "free", "irq", "tick", "signal", "fence", "join", "switch")
+# A core with this symbol explores kernels.
+KERNEL = "kernel_program"
+
 # A CPU that does nothing else is only there to start the others.
 FRAME = ("fence", "join", "exit", "create", "switch")
 
@@ -67,19 +72,21 @@ def thread_names(result: Result, names: Names) -> dict[int, str]:
 
     That is a function of the program, or the name that TASK() of workers/include/explore.h gave.
     """
-    found: dict[int, str] = {}
+    sure: dict[int, str] = {}
+    likely: dict[int, str] = {}
     for event in result.shown:
         stack = [int(event["pc"]), *event["caller"].tolist()]
         known = [address for address in stack if address]
-        # A chain without a place that is free was cut: its last one is not where the task began.
-        if not known or len(known) == len(stack) or int(event["task"]) in found:
-            continue
         places = [place for address in reversed(known)
                   for place in reversed(names.addresses.places(address - 1))]  # fmt: skip
         own = [place for place in places if place.line and not place.file.startswith("workers/")]
         if own:
-            found[int(event["task"])] = _task_name(own[0], names)
-    return found
+            likely.setdefault(int(event["task"]), _task_name(own[0], names))
+            # A chain without a place that is free was cut: its last is not where the task began.
+            if len(known) < len(stack):
+                sure.setdefault(int(event["task"]), _task_name(own[0], names))
+    # In a kernel the last one to rest makes the check at the end, on whatever task it has.
+    return likely | ({} if KERNEL in names.layout.symbols() else sure)
 
 
 def _task_name(place: Place, names: Names) -> str:
@@ -110,6 +117,7 @@ class Teller:
                          "release", "undone")
         }  # fmt: skip
         self.events = [self._read(number, event) for number, event in enumerate(result.shown)]
+        self._visible: set[int] = set()
         self._follow_buffers()
         for event in self.events:
             if event.kind == "alloc":
@@ -131,6 +139,7 @@ class Teller:
         flip = self.result.flip or ()
         for place, mark in zip(flip, ("first", "second"), strict=False):
             self.events[place].marks.append(mark)
+        self._visible = self._shared()
         chosen = self._chosen()
         steps = self._steps(chosen)
         why = list(why_not_ordered(self.events, here, other)) if other is not None else []
@@ -202,8 +211,7 @@ class Teller:
     # Choosing.
 
     def _chosen(self) -> list[Seen]:
-        shared = self._shared()
-        kept = [event for event in self.events if self._matters(event, shared)]
+        kept = [event for event in self.events if self._matters(event)]
         acting = {event.cpu for event in kept if event.kind not in FRAME or event.marks}
         kept = [event for event in kept if event.cpu in acting]
         if len(kept) <= MOST_STEPS:
@@ -227,15 +235,19 @@ class Teller:
                         written.add(byte)
         return {byte for byte, cpus in users.items() if len(cpus) > 1 and byte in written}
 
-    def _matters(self, event: Seen, shared: set[int]) -> bool:
+    def _is_visible(self, event: Seen) -> bool:
+        """Tell whether several CPUs access some of these bytes."""
+        return any(
+            byte in self._visible for byte in range(event.address, event.address + event.size)
+        )
+
+    def _matters(self, event: Seen) -> bool:
         if event.marks:
             return True
         if event.merged or self._is_start(event):
             return False
         if event.kind in ACCESSES:
-            return any(
-                byte in shared for byte in range(event.address, event.address + event.size)
-            )
+            return self._is_visible(event)
         return event.kind in LANDMARKS
 
     def _is_start(self, event: Seen) -> bool:
@@ -252,7 +264,7 @@ class Teller:
         before = -1
         for event in chosen:
             hidden = [one for one in self.events[before + 1 : event.number] if not one.merged]
-            if len(hidden) >= 2 * AROUND:
+            if len(hidden) >= GAP:
                 steps.append(Step(before + 2, -1, "gap", f"{len(hidden)} events"))
             steps.append(self._step(event))
             before = event.number
@@ -275,8 +287,11 @@ class Teller:
             note=self._note(event),
             place=place,
             source=source,
-            buffer=tuple(self.events[number].text for number in event.stores
-                         if not (at_once and number == event.number)),
+            buffer=tuple(
+                self.events[number].text for number in event.stores
+                if self._is_visible(self.events[number])
+                and not (at_once and number == event.number)
+            ),
             marks=tuple(dict.fromkeys(marks)),
         )  # fmt: skip
 
@@ -345,6 +360,7 @@ class Teller:
         return [
             f"{self.events[number].text} of CPU {cpu} had not reached memory{_at(stack)}"
             for cpu, event in sorted(last.items()) for number in event.stores
+            if self._is_visible(self.events[number])
             for stack in [self.events[number].stack]
         ]  # fmt: skip
 

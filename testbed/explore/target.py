@@ -10,6 +10,7 @@ from pathlib import Path
 
 from testbed.build import Core, Flavour, Request, build
 from testbed.errors import TestbedError
+from testbed.explore.tables import check_explorable, is_explorable
 from testbed.harness import Harness, HarnessError, harnesses, load, stress_folder
 from testbed.paths import shown_path
 from testbed.scenario.model import Scenario
@@ -80,7 +81,8 @@ def own_examples() -> dict[str, Path]:
 def targets() -> list[tuple[str, str]]:
     """Return name and claim of all that the project has to explore."""
     found = {name: claim_of(path) for name, path in own_examples().items()}
-    found |= {one.name: one.claim for one in harnesses() if one.scenario is not None}
+    found |= {one.name: one.claim for one in harnesses()
+              if one.scenario is not None and is_explorable(one.scenario)}
     return sorted(found.items())
 
 
@@ -107,6 +109,7 @@ def _of_harness(harness: Harness, given: str) -> Target:
             f"{given}: a harness of the real machine, which runs against the clock: use "
             f"testbed stress {given}; what can be explored are C files and scenarios"
         )
+    check_explorable(harness.scenario)
     return Target(harness.name, given, harness.claim, harness.sources, harness.scenario)
 
 

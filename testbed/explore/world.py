@@ -13,14 +13,13 @@ from testbed.arena import Arena
 from testbed.cache import Core
 from testbed.config import MachineConfig
 from testbed.explore.process import Choose, Explorer
-from testbed.explore.tables import write_tasks
+from testbed.explore.story import KERNEL
+from testbed.explore.tables import Entries, write_tasks
 from testbed.explore.target import Target
 from testbed.layout import Layout
 
-# The bridge to the kernel's mechanisms is in the core: it is a machine.
-KERNEL = "kernel_program"
-
 MACHINE_HEAP_MB = 4
+NAME_LENGTH = 40  # struct explored_task
 
 
 class World:
@@ -38,7 +37,7 @@ class World:
         self.is_kernel = KERNEL in self.layout.symbols()
         self.cpus = cpus or (target.scenario.cpus if target.scenario else 0)
         self._arena: Arena | None = None
-        self._tasks: tuple[list[tuple[int, int, int, str]], int] = ([], 0)
+        self._entries = Entries()
         if self.is_kernel:
             config = MachineConfig(
                 cpus=max(self.cpus, 1) if self.cpus else self.layout.constant("VIRTUAL_CPUS"),
@@ -46,7 +45,7 @@ class World:
             )
             self._arena = Arena(self.layout, config, None)
             if target.scenario is not None:
-                self._tasks = write_tasks(self._arena, target.scenario)
+                self._entries = write_tasks(self._arena, target.scenario)
 
     def explorer(self, index: int, choose: Choose | None = None) -> Explorer:
         """Return a new process."""
@@ -54,12 +53,17 @@ class World:
         return Explorer(self.core, index, arena, self._prepare, choose)
 
     def _prepare(self, record: Any) -> None:
-        tasks, check = self._tasks
-        record["cpus"] = self.cpus
-        record["nr_tasks"], record["check"] = len(tasks), check
-        for entry, (function, argument, cpu, name) in zip(record["task"], tasks, strict=False):
-            entry["function"], entry["argument"] = function, argument
-            entry["cpu"], entry["name"] = cpu, name.encode()[: entry["name"].itemsize - 1]
+        entries = self._entries
+        record["cpus"], record["nr_tasks"] = self.cpus, len(entries.tasks)
+        record["before"], record["check"] = entries.before, entries.check
+        for entry, task in zip(record["task"], entries.tasks, strict=False):
+            entry["function"], entry["argument"] = task.function, task.argument
+            entry["cpu"], entry["name"] = task.cpu, task.name.encode()[: NAME_LENGTH - 1]
+
+    @property
+    def check(self) -> int:
+        """Address of the scenario's own check at the end; 0 = it has none."""
+        return self._entries.check
 
     def close(self) -> None:
         """Give the memory back."""

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from testbed.layout import Layout
-from testbed.machine import Machine
 from testbed.scenario.check import closure, function_named, site_of
 from testbed.scenario.model import CFunction, CTask, Operation, Scenario, Task
 
 __all__ = ["Tables", "operations_of", "pack", "write"]
+
+
+class Memory(Protocol):
+    """Where the tables go: the memory of a machine, booted or not."""
+
+    @property
+    def layout(self) -> Layout:
+        """Of its core."""
+
+    def alloc(self, what: str | int | np.dtype[Any], count: int = 1) -> int:
+        """Take memory for a block; see `Arena.alloc`."""
+
+    def view(self, address: int, dtype: str | np.dtype[Any], count: int = 1) -> NDArray[Any]:
+        """Return items at an address; see `Arena.view`."""
+
+    def address_of(self, symbol: str) -> int:
+        """Return the address of a function of the core."""
 
 
 @dataclass
@@ -84,7 +100,7 @@ def _results(name: str, a: int, b: int) -> list[int]:
     return [model(a, b) for model in models if model is not None]
 
 
-def write(machine: Machine, scenario: Scenario, random: Random, delay_cycles: int) -> Tables:
+def write(machine: Memory, scenario: Scenario, random: Random, delay_cycles: int) -> Tables:
     """Put a scenario into the memory of a machine; no task is started yet.
 
     Args:
@@ -118,7 +134,7 @@ def write(machine: Machine, scenario: Scenario, random: Random, delay_cycles: in
     return tables
 
 
-def _array(machine: Machine, record: Any, name: str, kind: str, count: int) -> NDArray[Any]:
+def _array(machine: Memory, record: Any, name: str, kind: str, count: int) -> NDArray[Any]:
     record[name] = machine.alloc(kind, count) if count else 0
     record[f"nr_{name}"] = count
     if not count:
@@ -126,11 +142,11 @@ def _array(machine: Machine, record: Any, name: str, kind: str, count: int) -> N
     return machine.view(int(record[name]), kind, count)
 
 
-def _at(machine: Machine, record: Any, name: str, kind: str, index: int) -> int:
+def _at(machine: Memory, record: Any, name: str, kind: str, index: int) -> int:
     return int(record[name]) + index * machine.layout.sizeof(kind)
 
 
-def _write_probes(machine: Machine, scenario: Scenario, tables: Tables) -> None:
+def _write_probes(machine: Memory, scenario: Scenario, tables: Tables) -> None:
     for slot, probe in zip(tables.probes, scenario.probes, strict=True):
         function = function_named(probe.function)
         slot["addr"] = function.addr + probe.offset
@@ -154,7 +170,7 @@ def _write_probes(machine: Machine, scenario: Scenario, tables: Tables) -> None:
             record["expected"] = _results(probe.enters, 0, 0)[0]
 
 
-def _write_functions(machine: Machine, scenario: Scenario, tables: Tables) -> None:
+def _write_functions(machine: Memory, scenario: Scenario, tables: Tables) -> None:
     for entry, name in zip(tables.functions, scenario.functions, strict=True):
         function, site = function_named(name), site_of(name)
         entry["addr"], entry["nr_alternatives"] = function.addr, 1
@@ -175,7 +191,7 @@ def _write_functions(machine: Machine, scenario: Scenario, tables: Tables) -> No
                 entry["bytes"][n][:5] = list(data)
 
 
-def _write_tasks(machine: Machine, scenario: Scenario, tables: Tables, random: Random) -> None:
+def _write_tasks(machine: Memory, scenario: Scenario, tables: Tables, random: Random) -> None:
     cpus = [task.cpu for task in scenario.tasks]
     for number, (entry, task) in enumerate(zip(tables.tasks, scenario.tasks, strict=True)):
         at = _at(machine, tables.scenario, "tasks", "struct scenario_task", number)

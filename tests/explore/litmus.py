@@ -5,6 +5,7 @@ eight bytes each, or a place inside: ``x+3``::
 
     store4 x 1          r0 = load2 x+1          mfence
     r0 = xchg4 x 1      r0 = add4 x 1           r0 = cas4 x 0 1      (each gives the old value)
+    lock m              unlock m                (mutexes: m and n)
 
 A register has one name in the whole program, and can be stored: ``store4 y r0``.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 LOCATIONS = "xyzw"
 LOCATION_BYTES = 8
+MUTEXES = "mn"
 MEMORY_BYTES = LOCATION_BYTES * len(LOCATIONS)
 
 MASK = (1 << 64) - 1
@@ -28,7 +30,12 @@ FACTOR = 0x9E3779B97F4A7C15
 # The environment variable that says which test of a C file to run.
 SELECTOR = "LITMUS"
 
+# What is observed, in order.
 Outcome = tuple[int, ...]
+
+# Of a program whose threads wait for each other's mutexes.
+DEADLOCK: Outcome = ()
+
 Value = int | str
 
 
@@ -41,14 +48,16 @@ class Kind(Enum):
     ADD = "add"
     COMPARE = "cas"
     FENCE = "mfence"
+    LOCK = "lock"
+    UNLOCK = "unlock"
 
 
 @dataclass(frozen=True)
 class Operation:
     """One step of a thread, or a last look at memory.
 
-    `place` is in bytes from the start of ``x``; `values` are what is expected, if anything, and
-    what is stored.
+    `place` is in bytes from the start of ``x``, or the number of a mutex; `values` are what is
+    expected, if anything, and what is stored.
     """
 
     kind: Kind
@@ -60,6 +69,8 @@ class Operation:
     def __str__(self) -> str:
         if self.kind is Kind.FENCE:
             return str(self.kind.value)
+        if self.kind in (Kind.LOCK, Kind.UNLOCK):
+            return f"{self.kind.value} {MUTEXES[self.place]}"
         name = LOCATIONS[self.place // LOCATION_BYTES]
         offset = f"+{self.place % LOCATION_BYTES}" if self.place % LOCATION_BYTES else ""
         words = [f"{self.kind.value}{self.size}", name + offset, *map(_value_text, self.values)]
@@ -106,16 +117,19 @@ def parse_operation(text: str) -> Operation:
     """Return the operation that a line of the module's language means."""
     if text == Kind.FENCE.value:
         return Operation(Kind.FENCE)
+    if text.startswith((f"{Kind.LOCK.value} ", f"{Kind.UNLOCK.value} ")):
+        kind, _, mutex = text.partition(" ")
+        return Operation(Kind(kind), place=MUTEXES.index(mutex))
     match = OPERATION.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is no operation")
-    kind, size = Kind(match["kind"]), int(match["size"])
+    operation, size = Kind(match["kind"]), int(match["size"])
     offset = int(match["offset"] or 0)
     values = tuple(v if v.startswith("r") else int(v, 0) for v in match["values"].split())
-    if len(values) != VALUES[kind] or offset + size > LOCATION_BYTES:
+    if len(values) != VALUES[operation] or offset + size > LOCATION_BYTES:
         raise ValueError(f"{text!r}: too many values, or not within {LOCATION_BYTES} bytes")
     place = LOCATIONS.index(match["name"]) * LOCATION_BYTES + offset
-    return Operation(kind, size, place, values, match["register"] or "")
+    return Operation(operation, size, place, values, match["register"] or "")
 
 
 def parse_litmus(
@@ -208,6 +222,7 @@ static u64 mix(u64 number, u64 value)
 	return number ^ number >> 32;
 }}
 
+static pthread_mutex_t mutexes[{len(MUTEXES)}];
 static int chosen;
 
 static void __attribute__((constructor)) choose(void)
@@ -248,6 +263,8 @@ def _c_operation(operation: Operation, number: int) -> str:
     """Return the statement; every other access is an atomic one instead of a volatile one."""
     if operation.kind is Kind.FENCE:
         return "FENCE()"
+    if operation.kind in (Kind.LOCK, Kind.UNLOCK):
+        return f"pthread_mutex_{operation.kind.value}(&mutexes[{operation.place}])"
     bits, atomic = operation.size * 8, f"ATOMIC({operation.size * 8}, {operation.place})"
     volatile = operation.place % operation.size or number % 2
     target = f"{operation.register} = " if operation.register else ""

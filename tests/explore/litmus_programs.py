@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from tests.explore.litmus import LOCATION_BYTES, Kind, Litmus, Operation, parse_operation
+from tests.explore.litmus import (
+    LOCATION_BYTES,
+    MUTEXES,
+    Kind,
+    Litmus,
+    Operation,
+    parse_operation,
+)
 
 
 def operations(number: int, register: str, sources: Sequence[str]) -> st.SearchStrategy[Operation]:
@@ -41,10 +48,8 @@ def operations(number: int, register: str, sources: Sequence[str]) -> st.SearchS
     )
 
 
-@st.composite
-def programs(draw: st.DrawFn) -> Litmus:
-    """Return programs of two threads with up to four operations, or of three with up to three."""
-    sizes = draw(st.sampled_from([(4, 4), (3, 3), (3, 3, 2), (2, 2, 3)]))
+def program(draw: st.DrawFn, sizes: Sequence[int], mutexes: bool = False) -> Litmus:
+    """Return a program whose threads have at most so many operations, mutexes not counted."""
     threads: list[tuple[Operation, ...]] = []
     registers: list[str] = []
     number = 0
@@ -56,7 +61,30 @@ def programs(draw: st.DrawFn) -> Litmus:
             operation = draw(operations(number, f"r{number}", own))
             thread.append(operation)
             own += [operation.register] if operation.register else []
-        threads.append(tuple(thread))
+        threads.append(tuple(draw(locked(thread)) if mutexes else thread))
         registers += own
     memory = (parse_operation("load8 x"), parse_operation("load8 y"))
     return Litmus("random", tuple(threads), (*registers, *memory))
+
+
+@st.composite
+def locked(draw: st.DrawFn, thread: Sequence[Operation]) -> list[Operation]:
+    """Return the operations with one or two critical sections around some of them."""
+    made = list(thread)
+    for mutex in draw(st.permutations(range(len(MUTEXES))))[: draw(st.integers(1, 2))]:
+        start = draw(st.integers(0, len(made)))
+        made.insert(start, Operation(Kind.LOCK, place=mutex))
+        made.insert(draw(st.integers(start + 1, len(made))), Operation(Kind.UNLOCK, place=mutex))
+    return made
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Litmus:
+    """Return programs of two threads with up to four operations, or of three with up to three."""
+    return program(draw, draw(st.sampled_from([(4, 4), (3, 3), (3, 3, 2), (2, 2, 3)])))
+
+
+@st.composite
+def programs_with_mutexes(draw: st.DrawFn) -> Litmus:
+    """Return programs whose threads take mutexes, in any order and with overlaps."""
+    return program(draw, draw(st.sampled_from([(3, 3), (2, 2, 1)])), mutexes=True)

@@ -15,13 +15,13 @@ from testbed.explore.schedule import Schedule
 from testbed.explore.search import Ended, Search, SearchOptions
 from tests.explore.litmus import SELECTOR, Litmus, Outcome, c_program, outcome_hash, parse_litmus
 from tests.explore.litmus_programs import programs
-from tests.explore.running import built
+from tests.explore.running import built, exhaust
 from tests.explore.tso_oracle import outcomes
 
-BATCH = 8
+BATCH = 12
 RUNS = 4096
 
-deterministic = settings(max_examples=5, deadline=None, derandomize=True)
+deterministic = settings(max_examples=3, deadline=None, derandomize=True)
 
 
 @st.composite
@@ -32,7 +32,7 @@ def claims(draw: st.DrawFn) -> tuple[Litmus, Outcome]:
     return litmus, all_of_them[draw(st.integers(0, len(all_of_them) - 1))]
 
 
-batches = st.lists(claims(), min_size=1, max_size=BATCH)
+batches = st.lists(claims(), min_size=BATCH // 2, max_size=BATCH)
 
 
 def core_of(batch: list[tuple[Litmus, Outcome]]) -> Core:
@@ -92,6 +92,21 @@ def test_a_run_that_passes_comes_to_the_same_outcome_again(
                     again = replay(explorer, found.schedule)
                     assert again.outcomes == found.outcomes
                     assert found.outcomes.keys() <= possible
+
+
+@deterministic
+@given(batches, st.sampled_from([8, 2, 1, 0]))
+def test_both_reductions_make_one_run_for_each_class(
+    batch: list[tuple[Litmus, Outcome]], buffer: int
+) -> None:
+    core = core_of(batch)
+    with pytest.MonkeyPatch.context() as environment:
+        for number in range(len(batch)):
+            environment.setenv(SELECTOR, str(number))
+            with Explorer(core) as explorer:
+                sleep, dpor = (exhaust(explorer, one, buffer) for one in ("sleep", "dpor"))
+            assert sleep.ends["passed"] == dpor.ends["passed"]
+            assert sleep.ends["failed"] == dpor.ends["failed"]
 
 
 @deterministic

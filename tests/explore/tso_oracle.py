@@ -2,7 +2,8 @@
 
 The abstract machine of Owens, Sarkar and Sewell (A better x86 memory model: x86-TSO, TPHOLs 2009):
 one memory; for each thread a buffer of stores, first in first out, that the thread itself reads
-first. A locked operation and mfence are done only with an empty buffer, and happen at once.
+first. A locked operation and mfence are done only with an empty buffer, and happen at once. So do
+the operations of a mutex; it is taken only when nobody has it.
 
 Differs from the paper in sizes: a store is its bytes, which reach memory together; a load takes
 each byte from the newest buffered store that has it, else from memory. So may a processor (AMD64
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.explore.litmus import Kind, Litmus, Operation, Outcome
+from tests.explore.litmus import DEADLOCK, Kind, Litmus, Operation, Outcome
 
 Store = tuple[int, bytes]
 Registers = tuple[tuple[str, int], ...]
@@ -35,10 +36,11 @@ class State(NamedTuple):
 
     threads: tuple[Thread, ...]
     memory: bytes
+    taken: frozenset[int] = frozenset()  # mutexes
 
 
 def outcomes(litmus: Litmus, depth: int | None = None) -> frozenset[Outcome]:
-    """Return every outcome that x86-TSO allows.
+    """Return every outcome that x86-TSO allows, DEADLOCK among them.
 
     Args:
         litmus: the program.
@@ -51,7 +53,7 @@ def outcomes(litmus: Litmus, depth: int | None = None) -> frozenset[Outcome]:
         state = left.pop()
         following = list(_steps(litmus, state, depth))
         if not following:
-            found.add(_observe(litmus, state))
+            found.add(_observe(litmus, state) if _is_over(litmus, state) else DEADLOCK)
         for step in following:
             if step not in seen:
                 seen.add(step)
@@ -60,7 +62,7 @@ def outcomes(litmus: Litmus, depth: int | None = None) -> frozenset[Outcome]:
 
 
 def _steps(litmus: Litmus, state: State, depth: int | None) -> Iterator[State]:
-    """Every state that one step leads to; none when all has ended."""
+    """Every state that one step leads to; none when nobody can go on."""
     for number, thread in enumerate(state.threads):
         if thread.buffer:
             after = thread._replace(buffer=thread.buffer[1:])
@@ -84,6 +86,15 @@ def _do(
             yield _with(state, number, thread, state.memory)
         return
     if operation.kind is not Kind.LOAD and thread.buffer:
+        return
+    if operation.kind is Kind.LOCK:
+        if operation.place not in state.taken:
+            taken = state.taken | {operation.place}
+            yield _with(state._replace(taken=taken), number, thread, state.memory)
+        return
+    if operation.kind is Kind.UNLOCK:
+        taken = state.taken - {operation.place}
+        yield _with(state._replace(taken=taken), number, thread, state.memory)
         return
     memory = state.memory
     old = _read(operation, thread, memory)
@@ -124,7 +135,12 @@ def _read(operation: Operation, thread: Thread, memory: bytes) -> int:
 
 def _with(state: State, number: int, thread: Thread, memory: bytes) -> State:
     threads = (*state.threads[:number], thread, *state.threads[number + 1 :])
-    return State(threads, memory)
+    return State(threads, memory, state.taken)
+
+
+def _is_over(litmus: Litmus, state: State) -> bool:
+    pairs = zip(state.threads, litmus.threads, strict=True)
+    return all(thread.done == len(operations) for thread, operations in pairs)
 
 
 def _observe(litmus: Litmus, state: State) -> Outcome:

@@ -55,7 +55,7 @@ def test_a_command_of_the_readme_works(command: str, runs: Path) -> None:
     argv = shortened(command)
     if argv[0] == "make":
         argv.insert(1, "--dry-run")
-    broken = "zoo" in argv or "--patch" in argv
+    broken = bool({"zoo", "--patch", "-D"} & set(argv))
     allowed = (HELD, VIOLATED, UNKNOWN) if broken else (HELD,)
 
     done = run(argv, runs)

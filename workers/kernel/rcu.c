@@ -85,6 +85,11 @@ static void rcu_gp_interrupt(void *info)
 {
 	struct cpu *cpu = this_cpu();
 
+	/*
+	 * The csd is unlocked before need_qs is read: a leader that has set it, and
+	 * finds the csd still locked, sends no interrupt. Pairs with its xchg().
+	 */
+	smp_mb();
 	if (cpu->preempt_count || interrupted_in_slot())
 		cpu->preempt_work |= PREEMPT_WORK_QS;
 	else

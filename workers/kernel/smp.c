@@ -121,12 +121,13 @@ int smp_call_function_single_async(int cpu, struct call_single_data *csd)
 	int error = 0;
 
 	preempt_disable();
-	if (READ_ONCE(csd->flags) & CSD_FLAG_LOCK) {
+	/* Whoever had it is done with it; pairs with csd_unlock(). */
+	if (smp_load_acquire(&csd->flags) & CSD_FLAG_LOCK) {
 		error = -EBUSY;
 	} else if (cpu < 0 || cpu >= (int)num_cpus() || !cpu_online(cpu)) {
 		error = -ENXIO;
 	} else {
-		csd->flags = CSD_FLAG_LOCK;
+		WRITE_ONCE(csd->flags, CSD_FLAG_LOCK);
 		csd->unacked = NULL;
 		smp_wmb(); /* The lock before the csd is seen on the queue. */
 		if (cpu == (int)smp_processor_id()) {

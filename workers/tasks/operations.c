@@ -319,3 +319,12 @@ s64 scenario_run(void *argument)
 		run_round(task);
 	}
 }
+
+s64 scenario_run_once(void *argument)
+{
+	struct scenario_task *task = argument;
+
+	task->index = current->index;
+	run_round(task);
+	return 0;
+}

@@ -8,4 +8,7 @@
 /* A task's function; its argument is a struct scenario_task. */
 s64 scenario_run(void *argument);
 
+/* The same for one round, which nothing begins or ends: whoever started the tasks sees to that. */
+s64 scenario_run_once(void *argument);
+
 #endif

@@ -18,9 +18,12 @@
 #include <unistd.h>
 
 #define ALTERNATE_SIZE (64UL << 10)
-#define WATCH_US 500000
+#define WATCH_US 20000
 /* Looks without a step between them, after which nothing will come any more. */
-#define MAX_IDLE_LOOKS 4
+#define MAX_IDLE_LOOKS 100
+/* The same near where that was so already: a replay need not wait as long. */
+#define KNOWN_IDLE_LOOKS 3
+#define NEAR 256
 #define EXIT_BUG 70
 
 void crash_init(void);
@@ -147,23 +150,26 @@ static void crashed(int number, siginfo_t *info, void *context)
 /* A loop that comes to no access never comes to an end either. */
 static void looked(int number, siginfo_t *info, void *context)
 {
-	static u64 last;
+	static u64 last, known;
 	static u32 idle;
 	const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
 	u64 now = engine.total_steps + engine.steps + engine.decisions;
-	u64 value[6] = { 0 };
+	u64 ip = registers[REG_RIP], value[6] = { 0 };
 
-	if (!engine.cpu || now != last || is_machine_text(registers[REG_RIP])) {
+	if (!engine.cpu || now != last || is_machine_text(ip)) {
 		last = now;
 		idle = 0;
 		return;
 	}
-	if (++idle < MAX_IDLE_LOOKS)
+	if (++idle < (ip - known + NEAR < 2 * NEAR ? KNOWN_IDLE_LOOKS : MAX_IDLE_LOOKS))
 		return;
 	idle = 0;
+	known = ip;
 	value[0] = engine.cpu->id;
 	value[1] = (u64)MAX_IDLE_LOOKS * WATCH_US / 1000;
 	value[2] = engine.cpu->fiber->index;
+	/* Where it was last seen: it may be anywhere in its loop now. */
+	value[3] = engine.cpu->pending.pc;
 	report_crash(FINDING_NO_PROGRESS, registers, value);
 }
 

@@ -95,6 +95,16 @@ static void mark_cycle(struct waiting *first)
 	} while (waiting != first);
 }
 
+/* It is a task that waits, and its CPU may do something else. */
+static void place_side(struct side *side, const struct waiting *waiting)
+{
+	side->task = waiting->task;
+	side->stack[0] = waiting->pc;
+	for (u32 n = 0; n < ARRAY_SIZE(waiting->caller); n++)
+		side->stack[n + 1] = waiting->caller[n];
+	side->stack[ARRAY_SIZE(waiting->caller) + 1] = 0;
+}
+
 static void __attribute__((noreturn)) report_waiting(enum finding_kind kind, struct waiting *first)
 {
 	struct finding *finding = &the_explore->result.finding;
@@ -102,6 +112,8 @@ static void __attribute__((noreturn)) report_waiting(enum finding_kind kind, str
 
 	*finding = (struct finding){ .kind = FINDING_NONE };
 	virtual_side_of(&finding->here, &engine.vcpu[first->cpu]);
+	if (program->find_waiting)
+		place_side(&finding->here, first);
 	if (first->waits_for < VIRTUAL_CPUS)
 		virtual_side_of(&finding->other, &engine.vcpu[first->waits_for]);
 	if (kind == FINDING_DEADLOCK) {
@@ -129,12 +141,13 @@ static bool is_lock(const struct waiting *waiting)
 	       waiting->what == WAITING_READ_LOCK;
 }
 
-void report_deadlock(void)
+static void find_waiting(struct explore_result *result)
 {
-	struct explore_result *result = &the_explore->result;
-	struct waiting *last = NULL;
-
 	result->nr_waiting = 0;
+	if (program->find_waiting) {
+		result->nr_waiting = program->find_waiting(result->waiting);
+		return;
+	}
 	for (u64 left = engine.blocked; left; left &= left - 1) {
 		struct vcpu *cpu = &engine.vcpu[__builtin_ctzl(left)];
 
@@ -142,6 +155,14 @@ void report_deadlock(void)
 		if (cpu->pending.kind != EVENT_KIND_IDLE)
 			describe(&result->waiting[result->nr_waiting++], cpu);
 	}
+}
+
+void report_deadlock(void)
+{
+	struct explore_result *result = &the_explore->result;
+	struct waiting *last = NULL;
+
+	find_waiting(result);
 	if (!result->nr_waiting)
 		virtual_report(FINDING_DEADLOCK, 0, NULL, engine.cpu->fiber->index);
 	for (u32 n = 0; n < result->nr_waiting; n++) {
@@ -151,7 +172,7 @@ void report_deadlock(void)
 			report_waiting(FINDING_DEADLOCK, last);
 		}
 	}
-	/* Without a cycle somebody waits for what will not come: a lock never given back, or news. */
+	/* No cycle: somebody waits for what will not come, a lock never given back or news. */
 	for (u32 n = 0; n < result->nr_waiting; n++) {
 		last = last_of_chain(&result->waiting[n]);
 		if (is_lock(last))

@@ -42,16 +42,16 @@ u64 held_bytes(const struct operation *load)
 }
 
 /*
- * With an interrupt pending, its CPU stops in more places, so it matters to all
- * that the CPU does; a drain is not done by the CPU.
+ * With an interrupt pending, a CPU stops in more places, and what another one
+ * finds in its stack follows from where it is: that matters to all that the CPU
+ * does, and not to its drain, which is no doing of it.
  */
-static bool notices_interrupt(const struct operation *notifier, u32 cpu,
-			      const struct operation *other)
+static bool disturbs(const struct operation *step, u32 cpu, const struct operation *other)
 {
-	if (other->effect & EFFECT_NOTIFY && other->target == cpu)
+	if (other->effect & EFFECT_DISTURB && other->target == cpu)
 		return true;
 	return other->cpu == cpu && AGENT_KIND(other->agent) != AGENT_DRAIN &&
-	       other->agent != notifier->agent;
+	       other->agent != step->agent;
 }
 
 bool others_depend(const struct operation *a, const struct operation *b)
@@ -60,13 +60,13 @@ bool others_depend(const struct operation *a, const struct operation *b)
 
 	if (effects & EFFECT_ANYTHING)
 		return true;
-	if (a->effect & EFFECT_INTERRUPT && notices_interrupt(a, a->cpu, b))
+	if (a->effect & EFFECT_INTERRUPT && disturbs(a, a->cpu, b))
 		return true;
-	if (b->effect & EFFECT_INTERRUPT && notices_interrupt(b, b->cpu, a))
+	if (b->effect & EFFECT_INTERRUPT && disturbs(b, b->cpu, a))
 		return true;
-	if (a->effect & EFFECT_NOTIFY && notices_interrupt(a, a->target, b))
+	if (a->effect & EFFECT_DISTURB && disturbs(a, a->target, b))
 		return true;
-	if (b->effect & EFFECT_NOTIFY && notices_interrupt(b, b->target, a))
+	if (b->effect & EFFECT_DISTURB && disturbs(b, b->target, a))
 		return true;
 	/* Whether somebody has written: what the CPU itself writes does not count. */
 	return effects & EFFECT_WATCH && a->cpu != b->cpu &&

@@ -16,7 +16,7 @@
 #define EFFECT_READ 0x1       /* depends on the value of its bytes */
 #define EFFECT_WRITE 0x2      /* changes its bytes in memory, for all */
 #define EFFECT_WATCH 0x4      /* depends on whether anybody wrote anything */
-#define EFFECT_NOTIFY 0x8     /* makes an interrupt pending on CPU @target */
+#define EFFECT_DISTURB 0x8    /* matters to all that CPU @target does */
 #define EFFECT_INTERRUPT 0x10 /* comes between any two operations of its CPU */
 #define EFFECT_ANYTHING 0x20  /* who knows */
 
@@ -44,6 +44,21 @@ static inline bool is_notification(const struct pending *pending, u8 *target)
 	       place / sizeof(struct cpu) < VIRTUAL_CPUS;
 }
 
+/* Whether what is accessed in another CPU's stack is still there follows from where that CPU is. */
+static inline void disturb_stack(struct operation *step)
+{
+	u64 place = step->addr - engine.stacks;
+	u32 owner;
+
+	if (likely(place >= engine.stacks_size))
+		return;
+	owner = fibers[place / engine.stack_stride].cpu;
+	if (owner == step->cpu)
+		return;
+	step->effect |= EFFECT_DISTURB;
+	step->target = owner;
+}
+
 static inline struct operation operation_of(u32 agent)
 {
 	const struct vcpu *cpu = &engine.vcpu[AGENT_OF_CPU(agent)];
@@ -51,11 +66,14 @@ static inline struct operation operation_of(u32 agent)
 	const struct store *store = &cpu->buffer[cpu->head % VIRTUAL_STORES];
 	struct operation step;
 
-	if (AGENT_KIND(agent) == AGENT_DRAIN)
-		return (struct operation){
+	if (AGENT_KIND(agent) == AGENT_DRAIN) {
+		step = (struct operation){
 			.addr = store->addr, .size = store->size, .agent = agent, .cpu = cpu->id,
 			.kind = EVENT_KIND_DRAIN, .effect = EFFECT_WRITE,
 		};
+		disturb_stack(&step);
+		return step;
+	}
 	if (AGENT_KIND(agent) != AGENT_CPU)
 		return (struct operation){
 			.agent = agent, .cpu = cpu->id, .effect = EFFECT_INTERRUPT,
@@ -68,7 +86,8 @@ static inline struct operation operation_of(u32 agent)
 		.forwarded = pending->forwarded && pending->kind == EVENT_KIND_LOAD,
 	};
 	if (unlikely(engine.interrupts.take) && is_notification(pending, &step.target))
-		step.effect |= EFFECT_NOTIFY;
+		step.effect |= EFFECT_DISTURB;
+	disturb_stack(&step);
 	return step;
 }
 

@@ -193,6 +193,11 @@ static void race(u32 place, u32 here, const struct operation *step, const struct
 		node->wanted |= node->enabled;
 }
 
+static inline bool only_reads(const struct operation *step)
+{
+	return (step->effect & (EFFECT_READ | EFFECT_WRITE)) == EFFECT_READ;
+}
+
 /*
  * A load is answered by its own buffer where @held says so; for these bytes
  * nobody else's write matters, before or after, until the store has left.
@@ -206,7 +211,7 @@ static inline bool conflict(const struct operation *before, const struct operati
 	if (!(effects & EFFECT_WRITE) ||
 	    !overlap(before->addr, before->size, step->addr, step->size))
 		return false;
-	if (step->effect == EFFECT_READ)
+	if (only_reads(step))
 		return shared_bytes(step->addr, step->size, before->addr, before->size) & ~held;
 	if (!(before->effect & EFFECT_WRITE))
 		return load_notices(before, step);
@@ -216,7 +221,7 @@ static inline bool conflict(const struct operation *before, const struct operati
 /* Look back from @step, at @here, for what it races with; @clock learns what is before. */
 static void look_back(u32 here, const struct operation *step, struct clock *clock)
 {
-	u64 held = step->effect == EFFECT_READ ? held_bytes(step) : 0;
+	u64 held = only_reads(step) ? held_bytes(step) : 0;
 	struct clock unlocked;
 
 	for (u32 n = 0; n < words; n++)
@@ -226,7 +231,7 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 
 		if (before->cpu == step->cpu) {
 			/* Had the load come earlier, the buffer would still have held these. */
-			if (is_drain(before) && step->effect == EFFECT_READ &&
+			if (is_drain(before) && only_reads(step) &&
 			    overlap(step->addr, step->size, before->addr, before->size))
 				held |= shared_bytes(step->addr, step->size, before->addr,
 						     before->size);

@@ -113,7 +113,7 @@ static u32 recheck_blocked(u64 cpus)
 
 u32 engine_default(u64 enabled)
 {
-	u64 cpus = enabled & CPU_BITS & ~engine.spinning, after;
+	u64 cpus = enabled & CPU_BITS & ~engine.spinning, after, drains;
 
 	if (unlikely(!cpus))
 		cpus = enabled & CPU_BITS;
@@ -123,8 +123,10 @@ u32 engine_default(u64 enabled)
 		after = cpus >> engine.current << engine.current;
 		return __builtin_ctzl(after ? after : cpus);
 	}
-	if (enabled >> AGENT(AGENT_IRQ, 0) & CPU_BITS)
-		return __builtin_ctzl(enabled >> AGENT(AGENT_IRQ, 0)) + AGENT(AGENT_IRQ, 0);
+	/* Stores leave one buffer after the other; interrupts come only if that helps nobody. */
+	drains = enabled >> AGENT(AGENT_DRAIN, engine.drained) << AGENT(AGENT_DRAIN, engine.drained);
+	if (drains & CPU_BITS << AGENT(AGENT_DRAIN, 0))
+		return __builtin_ctzl(drains);
 	return __builtin_ctzl(enabled);
 }
 
@@ -208,6 +210,9 @@ static void take_interrupt(struct vcpu *cpu)
 	engine.interrupts.take(cpu->id);
 	cpu->irq_depth--;
 	cpu->pending = pending;
+	/* The buffer is not what it was. */
+	if (pending.forwarded)
+		cpu->pending.forwarded = is_forwarded(cpu, pending.addr, pending.size);
 }
 
 /* One step of an agent that is not a CPU. True = another CPU has run meanwhile. */
@@ -218,6 +223,7 @@ static bool other_agent(struct vcpu *self, u32 agent)
 	engine.trail = (engine.trail ^ agent) * TRAIL_FACTOR;
 	switch (AGENT_KIND(agent)) {
 	case AGENT_DRAIN:
+		engine.drained = cpu->id;
 		buffer_commit(cpu);
 		return false;
 	case AGENT_TICK:
@@ -437,7 +443,7 @@ static void reset(void)
 	engine.recheck = engine.watching = 0;
 	engine.irqs = engine.ticking = engine.exited = engine.spinning = 0;
 	engine.commits = engine.steps = engine.nobody = 0;
-	engine.nr_choices = engine.nr_made = 0;
+	engine.nr_choices = engine.nr_made = engine.drained = 0;
 	engine.trail = 0;
 	engine.starter = NULL;
 	engine.detour = engine.strategy->outside ? DETOUR_OUTSIDE : 0;

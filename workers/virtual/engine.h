@@ -75,6 +75,7 @@ struct vcpu {
 	u64 private_start;    /* what only this CPU's own code accesses: no points */
 	u64 private_size;     /* bytes */
 	u64 owned_size;       /* bytes from private_start that only its own code writes */
+	u64 guards_size;      /* 8: while those bytes are 0, an interrupt may do anything; or 0 */
 	struct store buffer[VIRTUAL_STORES];
 } __cacheline_aligned;
 
@@ -120,6 +121,7 @@ struct engine {
 	u32 commits;          /* of all CPUs */
 	u32 steps;
 	u32 max_steps;
+	u32 drained;          /* CPU whose store was the last to leave by a step of its own */
 	u32 nobody;           /* choices without a CPU that could go on */
 	u32 nr_choices;
 	u32 nr_made;          /* interventions of this run */
@@ -221,6 +223,8 @@ struct program {
 	void (*begin)(void);
 	/* No agent is enabled. True = the run is over, as @end; false = look again. */
 	bool (*stuck)(enum run_end *end);
+	/* Who waits, in a deadlock: at most VIRTUAL_CPUS; how many. NULL = its CPUs do. */
+	u32 (*find_waiting)(struct waiting *waiting);
 };
 
 extern const struct program *program;
@@ -255,6 +259,9 @@ static inline void undo_push(u64 addr, u32 size, u64 old)
 	undo->size = size;
 	engine.nr_undo++;
 }
+
+/* Is an address in the stack that @cpu runs on, which has the view, on its way to memory? */
+bool buffer_publishes(const struct vcpu *cpu);
 
 /* The CPU that has the view stores to @addr as soon as this returns. There is room. */
 static inline void buffer_push(struct vcpu *cpu, u64 addr, u32 size, u64 pc)

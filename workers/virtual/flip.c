@@ -5,16 +5,18 @@
  *
  * The run is repeated step by step, but one access waits until a later one that
  * conflicts with it has been made. First come loads that overtook a store in a
- * buffer, then all pairs; those that lie closest together first, so that the
- * passing run is as near to the failing one as can be. A store conflicts where it
- * drains; what never happened because the run had ended comes last of all.
+ * buffer, then all conflicts, then what does not even conflict: memory may be freed
+ * too early without an access. Of each, those that lie closest together come first,
+ * so that the passing run is as near to the failing one as can be. A store
+ * conflicts where it drains; what never happened because the run had ended comes
+ * last of all.
  */
 #include "job.h"
 
 #include <string.h>
 
 #define MAX_RECORDED 4096
-#define MAX_STEPS (10UL << 20) /* in all runs of one search: the bound of the work */
+#define MAX_STEPS (2UL << 20) /* in all runs of one search: the bound of the work */
 #define NOT_SHOWN (~0u)
 
 /* One step of an agent, in the order of the run. */
@@ -160,7 +162,9 @@ static bool overtakes(const struct step *a, const struct step *b)
 	return a->kind == EVENT_KIND_LOAD && b->store != NOT_SHOWN && b->store < a->shown;
 }
 
-/* The swap that is tried: steps[first] waits for steps[second]. */
+#define ALL_OTHERS MAX_RECORDED
+
+/* The swap that is tried: steps[first] waits for steps[second], or until only it can go on. */
 static struct {
 	u32 first, second;
 	u32 next;             /* steps before this one are done */
@@ -171,15 +175,28 @@ static bool is_done(const struct step *step)
 	return taken[step->agent] > step->number;
 }
 
-static u32 swap_choose(u64 enabled)
+/* Who may go while steps[swap.first] waits, if it does. */
+static u64 without_first(u64 enabled)
 {
 	const struct step *first = &steps[swap.first];
+	u64 others = enabled & ~(1UL << first->agent);
+
+	if (taken[first->agent] != first->number)
+		return enabled;
+	if (swap.second == ALL_OTHERS)
+		return others & ~engine.spinning ? others : enabled;
+	if (is_done(&steps[swap.second]))
+		return enabled;
+	if (!others)
+		engine_end(RUN_CUT);
+	return others;
+}
+
+static u32 swap_choose(u64 enabled)
+{
 	u32 agent = AGENTS;
 
-	if (!is_done(&steps[swap.second]) && taken[first->agent] == first->number)
-		enabled &= ~(1UL << first->agent);
-	if (!enabled)
-		engine_end(RUN_CUT);
+	enabled = without_first(enabled);
 	while (swap.next < nr_steps && is_done(&steps[swap.next]))
 		swap.next++;
 	for (u32 n = swap.next; n < nr_steps && agent == AGENTS; n++) {
@@ -226,15 +243,23 @@ static void keep_passing(void)
 	memcpy(result->passing, made, result->nr_passing * sizeof(made[0]));
 }
 
-static bool find_swap(bool only_overtaken, u32 *first, u32 *second)
+/* Which pairs are tried. */
+enum pairs { OVERTAKING, CONFLICTING, ALL_PAIRS };
+
+static bool is_tried(enum pairs pairs, const struct step *a, const struct step *b)
+{
+	if (!a->happened || AGENT_OF_CPU(a->agent) == AGENT_OF_CPU(b->agent))
+		return false;
+	return pairs == ALL_PAIRS || (conflict(a, b) && (pairs == CONFLICTING || overtakes(a, b)));
+}
+
+static bool find_swap(enum pairs pairs, u32 *first, u32 *second)
 {
 	u64 begun = engine.total_steps;
 
 	for (u32 distance = 1; distance < nr_steps; distance++) {
 		for (u32 n = nr_steps - distance; n--; ) {
-			const struct step *a = &steps[n], *b = &steps[n + distance];
-
-			if (!a->happened || !conflict(a, b) || (only_overtaken && !overtakes(a, b)))
+			if (!is_tried(pairs, &steps[n], &steps[n + distance]))
 				continue;
 			if (engine.total_steps - begun > MAX_STEPS || READ_ONCE(the_explore->stop))
 				return false;
@@ -248,29 +273,28 @@ static bool find_swap(bool only_overtaken, u32 *first, u32 *second)
 	return false;
 }
 
-static bool passes_by(const struct intervention *schedule, u32 count)
+/* No one pair decides: hold one step back until all others are done, the last one first. */
+static bool pass_by_waiting(void)
 {
-	if (run_by_schedule(schedule, count, false) != RUN_PASSED)
-		return false;
-	keep_passing();
-	return true;
+	for (u32 n = nr_steps; n--; ) {
+		if (steps[n].happened && passes_swapped(n, ALL_OTHERS))
+			return true;
+	}
+	return false;
 }
 
-/* No one pair decides: leave one intervention out, else as many of the last ones as it takes. */
-static void pass_by_dropping(const struct intervention *schedule, u32 count)
+/* Or leave one intervention out. */
+static bool pass_by_dropping(const struct intervention *schedule, u32 count)
 {
 	static struct intervention shorter[MAX_INTERVENTIONS];
 
 	for (u32 n = count; n--; ) {
 		memcpy(shorter, schedule, n * sizeof(schedule[0]));
 		memcpy(shorter + n, schedule + n + 1, (count - n - 1) * sizeof(schedule[0]));
-		if (passes_by(shorter, count - 1))
-			return;
+		if (run_by_schedule(shorter, count - 1, false) == RUN_PASSED)
+			return true;
 	}
-	for (u32 kept = count; kept--; ) {
-		if (passes_by(schedule, kept))
-			return;
-	}
+	return false;
 }
 
 enum run_end explain_failure(const struct intervention *schedule, u32 count)
@@ -281,11 +305,11 @@ enum run_end explain_failure(const struct intervention *schedule, u32 count)
 	enum run_end end;
 
 	record_run(schedule, count);
-	found = find_swap(true, &first, &second) || find_swap(false, &first, &second);
-	if (found)
+	found = find_swap(OVERTAKING, &first, &second) ||
+		find_swap(CONFLICTING, &first, &second) ||
+		find_swap(ALL_PAIRS, &first, &second);
+	if (found || pass_by_waiting() || pass_by_dropping(schedule, count))
 		keep_passing();
-	else
-		pass_by_dropping(schedule, count);
 	end = record_run(schedule, count);
 	if (found) {
 		result->flip_first = place_of(&steps[first]) + 1;

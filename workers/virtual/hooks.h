@@ -13,7 +13,8 @@ static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
 	const struct fiber *fiber = cpu->fiber;
 
 	return addr < engine.rodata_end ||
-	       (addr - fiber->stack < fiber->size && !fiber->published);
+	       (addr - fiber->stack < fiber->size && !fiber->published &&
+		!(cpu->count && buffer_publishes(cpu)));
 }
 
 static inline bool is_private(const struct vcpu *cpu, u64 addr)
@@ -35,6 +36,13 @@ static inline bool is_interruptible(const struct vcpu *cpu)
 {
 	return unlikely((engine.irqs | engine.ticking) >> cpu->id & 1) &&
 	       engine.interrupts.enabled(cpu->id);
+}
+
+/* It is about to hold interrupts, or what they may do, off: the last moment for one to come. */
+static inline bool is_guarding(const struct vcpu *cpu, u64 addr)
+{
+	return addr - cpu->private_start < cpu->guards_size &&
+	       !load_word(cpu->private_start, cpu->guards_size);
 }
 
 static inline void hook_load(u64 addr, u32 size, enum order order, u64 pc)
@@ -65,7 +73,7 @@ static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
 
 	if (unlikely(!cpu) || is_unshared(cpu, addr))
 		return;
-	if (is_interruptible(cpu))
+	if (is_interruptible(cpu) || is_guarding(cpu, addr))
 		engine_point(EVENT_KIND_POINT, 0, 0, pc);
 	if (is_private(cpu, addr)) {
 		undo_push(addr, size, load_word(addr, size));

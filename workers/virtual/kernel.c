@@ -121,7 +121,8 @@ static bool kernel_stuck(enum run_end *end)
 		suspend_all();
 		return false;
 	}
-	if (kernel.phase == PHASE_CHECK || !kernel_is_quiet())
+	if (kernel.phase == PHASE_CHECK || !kernel_tasks_have_ended() ||
+	    kernel_find_waiting(the_explore->result.waiting))
 		report_deadlock();
 	kernel.phase = PHASE_CHECK;
 	kernel_tasks_check();
@@ -194,4 +195,5 @@ const struct program kernel_program = {
 	.prepare = kernel_prepare,
 	.begin = kernel_begin,
 	.stuck = kernel_stuck,
+	.find_waiting = kernel_find_waiting,
 };

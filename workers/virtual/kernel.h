@@ -49,7 +49,12 @@ int kernel_tasks_find(void);
 s64 kernel_tasks_start(void *unused);
 /* All tasks have ended, and everything is quiet: look at what they leave. */
 void kernel_tasks_check(void);
-/* Every task has ended, and no thread of the kernel waits for what will not come. */
-bool kernel_is_quiet(void);
+/* All of them have ended. */
+bool kernel_tasks_have_ended(void);
+bool kernel_task_is_explored(const struct task_struct *task);
+bool kernel_task_has_ended(const struct task_struct *task);
+
+/* kernel_deadlock.c: who waits for what will not come; at most VIRTUAL_CPUS. Returns how many. */
+u32 kernel_find_waiting(struct waiting *waiting);
 
 #endif

@@ -199,5 +199,6 @@ void kernel_machine_init(void)
 		cpu->private_start = (u64)cpu_at(n);
 		cpu->private_size = CPU_PRIVATE_END;
 		cpu->owned_size = CPU_OWNED_END;
+		cpu->guards_size = CPU_GUARDS_END;
 	}
 }

@@ -109,12 +109,19 @@ void machine_memory_allocated(u64 start, u64 size)
 	if (engine.races)
 		race_forget(start, size);
 	if (unlikely(engine.show))
-		show_event(engine.cpu, EVENT_KIND_ALLOC, start, 0, size, PC);
+		show_event(engine.cpu, EVENT_KIND_ALLOC, start, size < 255 ? size : 255, size,
+			   PC);
 }
 
 void machine_memory_freed(u64 start, u64 size)
 {
+	struct vcpu *cpu = engine.cpu;
+	u32 shown = size < 255 ? size : 255;
+
+	/* Others may access it until here, and not from here on. */
+	if (cpu)
+		engine_point(EVENT_KIND_FREE, start, shown, PC);
 	shadow_forbid(start, size, SHADOW_FREED);
 	if (unlikely(engine.show))
-		show_event(engine.cpu, EVENT_KIND_FREE, start, 0, size, PC);
+		show_event(cpu, EVENT_KIND_FREE, start, shown, size, PC);
 }

@@ -105,9 +105,13 @@ static s64 run_task(void *argument)
 s64 kernel_tasks_start(void *unused)
 {
 	const explored_function_t *init;
+	s64 result;
 
 	for (init = __start_explored_inits; init < __stop_explored_inits; init++)
 		(*init)();
+	result = the_explore->before ? the_explore->before() : 0;
+	if (result)
+		report_finding(FINDING_CLAIM, NULL, result);
 	/* A task that wakes goes to the front: so the last one first, and none before all are. */
 	preempt_disable();
 	for (u32 n = kernel.nr_tasks; n--; )
@@ -116,17 +120,21 @@ s64 kernel_tasks_start(void *unused)
 	return 0;
 }
 
-bool kernel_is_quiet(void)
+bool kernel_tasks_have_ended(void)
 {
-	if (kernel.ended != (kernel.nr_tasks < 64 ? (1UL << kernel.nr_tasks) - 1 : ~0UL))
-		return false;
-	for (u32 n = 0; n < nr_kernel_cpus(); n++) {
-		const struct cpu *cpu = cpu_at(n);
+	return kernel.ended == (kernel.nr_tasks < 64 ? (1UL << kernel.nr_tasks) - 1 : ~0UL);
+}
 
-		if (cpu->curr->wait.kind != WAIT_NONE)
-			return false;
-	}
-	return true;
+bool kernel_task_is_explored(const struct task_struct *task)
+{
+	return task->function == run_task;
+}
+
+bool kernel_task_has_ended(const struct task_struct *task)
+{
+	const struct explored_task *explored = task->argument;
+
+	return task->function == run_task && kernel.ended >> (explored - kernel_tasks) & 1;
 }
 
 /* On this CPU, whichever was the last, with all its hooks: nobody else has anything to do. */

@@ -3,16 +3,17 @@
  * The smallest schedule that fails as a given one does.
  *
  * Delta debugging over interventions (Zeller and Hildebrandt, TSE 2002), replayed
- * leniently; then two interventions are replaced by one, as long as that works;
- * then each one by another that is easier to read. What a run really used of its
- * schedule is what is kept, so the result replays strictly.
+ * leniently; then two bursts are replaced by one, as long as that works; then each
+ * one by another that is easier to read. A burst is one agent that goes at one
+ * place, several times in a row: so many stores leave a buffer. What a run really
+ * used of its schedule is what is kept, so the result replays strictly.
  */
 #include "job.h"
 
 #include <string.h>
 
-#define MAX_STEPS (20UL << 20) /* in all runs: the bound of the work */
-#define MAX_EXCHANGED 16      /* longer schedules are only cut down */
+#define MAX_STEPS (8UL << 20) /* in all runs: the bound of the work */
+#define MAX_EXCHANGED 12      /* bursts; longer schedules are only cut down */
 #define OTHER_RUNS 2048       /* in which other failures are looked for, */
 #define OTHER_FAILURES 12     /* to be minimized as well */
 
@@ -21,8 +22,9 @@ static u32 nr_current;
 static u64 wanted;            /* signature */
 static u32 wanted_kind;
 
+/* The first that differs counts. */
 struct cost {
-	u32 interventions, switches, steps, agents;
+	u32 bursts, interventions, switches, steps, agents;
 };
 
 static bool within_bounds(void)
@@ -79,8 +81,8 @@ static void remove_chunks(void)
 	}
 }
 
-/* Put @new behind what is there for the same or an earlier operation of its CPU. */
-static void insert(struct intervention *schedule, u32 count, struct intervention new)
+/* Put a burst of @new behind what is there for the same or an earlier operation of its CPU. */
+static void insert(struct intervention *schedule, u32 count, struct intervention new, u32 length)
 {
 	u32 at = 0;
 
@@ -88,13 +90,38 @@ static void insert(struct intervention *schedule, u32 count, struct intervention
 		if (schedule[n].cpu == new.cpu && schedule[n].event <= new.event)
 			at = n + 1;
 	}
-	memmove(schedule + at + 1, schedule + at, (count - at) * sizeof(schedule[0]));
-	schedule[at] = new;
+	memmove(schedule + at + length, schedule + at, (count - at) * sizeof(schedule[0]));
+	while (length--)
+		schedule[at++] = new;
+}
+
+/* Where the burst ends that begins at @from. */
+static u32 burst_end(const struct intervention *schedule, u32 count, u32 from)
+{
+	u32 end = from + 1;
+
+	while (end < count && !memcmp(&schedule[end], &schedule[from], sizeof(schedule[0])))
+		end++;
+	return end;
+}
+
+static u32 nr_bursts(const struct intervention *schedule, u32 count)
+{
+	u32 bursts = 0;
+
+	for (u32 n = 0; n < count; n = burst_end(schedule, count, n))
+		bursts++;
+	return bursts;
 }
 
 static struct cost cost_of_last_run(void)
 {
-	struct cost cost = { engine.nr_made, nr_switches, engine.steps, 0 };
+	struct cost cost = {
+		.bursts = nr_bursts(made, engine.nr_made),
+		.interventions = engine.nr_made,
+		.switches = nr_switches,
+		.steps = engine.steps,
+	};
 
 	for (u32 n = 0; n < engine.nr_made; n++)
 		cost.agents += made[n].agent;
@@ -103,6 +130,8 @@ static struct cost cost_of_last_run(void)
 
 static bool is_cheaper(struct cost a, struct cost b)
 {
+	if (a.bursts != b.bursts)
+		return a.bursts < b.bursts;
 	if (a.interventions != b.interventions)
 		return a.interventions < b.interventions;
 	if (a.switches != b.switches)
@@ -112,14 +141,26 @@ static bool is_cheaper(struct cost a, struct cost b)
 	return a.agents < b.agents;
 }
 
+/* Does it fail with @length times @new added to the @count interventions of trial[]? */
+static bool fails_with(u32 count, struct intervention new, u32 length, struct cost bound)
+{
+	static struct intervention longer[MAX_INTERVENTIONS + VIRTUAL_STORES];
+
+	memcpy(longer, trial, count * sizeof(trial[0]));
+	insert(longer, count, new, length);
+	if (!fails(longer, count + length) || !is_cheaper(cost_of_last_run(), bound))
+		return false;
+	adopt();
+	return true;
+}
+
 /*
- * The @count interventions of trial[] and any other one: is there one with which
+ * The @count interventions of trial[] and any other burst: is there one with which
  * it fails, and more cheaply than @bound? Then that is the current schedule.
  */
-static bool add_one(u32 count, struct cost bound)
+static bool add_burst(u32 count, struct cost bound)
 {
 	static struct place around[MAX_PLACES];
-	static struct intervention longer[MAX_INTERVENTIONS];
 	u32 nr_around;
 
 	run_by_schedule(trial, count, false);
@@ -129,16 +170,18 @@ static bool add_one(u32 count, struct cost bound)
 		u64 others = around[n].enabled & ~(1UL << around[n].usual);
 
 		for (; others && within_bounds(); others &= others - 1) {
-			memcpy(longer, trial, count * sizeof(trial[0]));
-			insert(longer, count, (struct intervention){
+			struct intervention new = {
 				.event = around[n].event,
 				.cpu = around[n].cpu,
 				.agent = __builtin_ctzl(others),
-			});
-			if (fails(longer, count + 1) && is_cheaper(cost_of_last_run(), bound)) {
-				adopt();
+			};
+
+			if (fails_with(count, new, 1, bound))
 				return true;
-			}
+			/* More than the buffer holds are passed over. */
+			if (AGENT_KIND(new.agent) == AGENT_DRAIN &&
+			    fails_with(count, new, VIRTUAL_STORES, bound))
+				return true;
 		}
 	}
 	return false;
@@ -150,19 +193,29 @@ static struct cost current_cost(void)
 	return cost_of_last_run();
 }
 
-/* Two interventions by one. */
+/* trial[] = current[] without the bursts that begin at @first and @second; its length. */
+static u32 without_bursts(u32 first, u32 second)
+{
+	u32 count = 0;
+
+	for (u32 n = 0; n < nr_current; n++) {
+		if (memcmp(&current[n], &current[first], sizeof(trial[0])) &&
+		    memcmp(&current[n], &current[second], sizeof(trial[0])))
+			trial[count++] = current[n];
+	}
+	return count;
+}
+
+/* Two bursts by one. */
 static bool replace_two(void)
 {
-	struct cost bound = current_cost();
+	struct cost bound = { .bursts = nr_bursts(current, nr_current) };
 
-	for (u32 first = 0; first < nr_current; first++) {
-		for (u32 second = first + 1; second < nr_current; second++) {
-			u32 count = without(second, 1);
+	for (u32 n = 0; n < nr_current; n = burst_end(current, nr_current, n)) {
+		u32 other = burst_end(current, nr_current, n);
 
-			memmove(trial + first, trial + first + 1,
-				(count - first - 1) * sizeof(trial[0]));
-			bound.switches = 0;
-			if (add_one(count - 1, bound))
+		for (; other < nr_current; other = burst_end(current, nr_current, other)) {
+			if (add_burst(without_bursts(n, other), bound))
 				return true;
 		}
 	}
@@ -174,19 +227,24 @@ static bool replace_one(void)
 {
 	struct cost bound = current_cost();
 
-	for (u32 n = 0; n < nr_current; n++) {
-		if (add_one(without(n, 1), bound))
+	for (u32 n = 0; n < nr_current; n = burst_end(current, nr_current, n)) {
+		if (add_burst(without_bursts(n, n), bound))
 			return true;
 	}
 	return false;
 }
 
+static bool is_short(void)
+{
+	return nr_current && nr_bursts(current, nr_current) <= MAX_EXCHANGED;
+}
+
 static void minimize_current(void)
 {
 	remove_chunks();
-	while (nr_current > 1 && nr_current <= MAX_EXCHANGED && within_bounds() && replace_two())
+	while (is_short() && within_bounds() && replace_two())
 		remove_chunks();
-	while (nr_current && nr_current <= MAX_EXCHANGED && within_bounds() && replace_one())
+	while (is_short() && within_bounds() && replace_one())
 		remove_chunks();
 }
 
@@ -241,7 +299,7 @@ void minimize_job(void)
 	}
 	adopt();
 	minimize_current();
-	if (nr_current > 1)
+	if (nr_bursts(current, nr_current) > 1)
 		minimize_others();
 	result->end = explain_failure(current, nr_current);
 	result->signature = signature_of(result->end);

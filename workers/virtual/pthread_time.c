@@ -12,7 +12,7 @@
 #define PC ((u64)__builtin_return_address(0))
 
 /* So often time alone may help; a loop that still waits then waits for ever. */
-#define MAX_FUTILE 64
+#define MAX_FUTILE 16
 
 static struct {
 	u32 commits;          /* when time last passed */

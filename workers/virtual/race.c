@@ -14,7 +14,6 @@
  * observation, which does.
  */
 #include "race_clock.h"
-#include "heap.h"
 #include "report.h"
 #include "show.h"
 
@@ -23,11 +22,6 @@
 #define MAX_RECORDS 71
 #define NR_OVERFLOWS 1024
 #define NR_SNAPSHOTS (1u << 16)
-#define NR_DEPENDENCIES 16
-/* An object that a pointer leads to, where its size is not known. */
-#define OBJECT_BEFORE 256
-#define OBJECT_AFTER 4096
-
 /* One access that later ones may race with. */
 struct record {
 	u64 pc;
@@ -55,20 +49,12 @@ struct cell {
 	struct record record[CELL_RECORDS];
 } __attribute__((aligned(64)));
 
-/* A marked load gave @value, whose publication carried a clock. */
-struct dependency {
-	u64 value;
-	u32 snapshot;         /* + 1 */
-};
-
 /* What a CPU has besides its clock. */
 struct state {
 	u32 run;
 	u32 fence;            /* snapshot at its last release fence + 1; 0 = none */
 	u32 has_reads;        /* 1 = reads is valid */
-	u32 nr_dependencies;  /* made in this run */
 	struct clock reads;   /* of what relaxed loads have read from: for an acquire fence */
-	struct dependency dependency[NR_DEPENDENCIES];
 } __attribute__((aligned(64)));
 
 struct clock clocks[VIRTUAL_CPUS];
@@ -76,7 +62,7 @@ static struct state states[VIRTUAL_CPUS];
 static struct cell cells[NR_CELLS];
 static u32 syncs[NR_CELLS][8];        /* snapshot + 1 that each byte of a cell carries; 0 = none */
 static struct record overflows[NR_OVERFLOWS][MAX_RECORDS - CELL_RECORDS];
-static struct clock snapshots[NR_SNAPSHOTS];
+struct clock snapshots[NR_SNAPSHOTS];
 u32 race_run, race_width;
 static u32 nr_cells, nr_overflows, nr_snapshots;
 u32 race_synced;
@@ -88,7 +74,7 @@ static inline void begin_cpu(u32 cpu, const struct clock *clock)
 	if (unlikely(race_width <= cpu))
 		race_width = cpu + 1;
 	state->run = race_run;
-	state->fence = state->has_reads = state->nr_dependencies = 0;
+	state->fence = state->has_reads = nr_dependencies[cpu] = 0;
 	copy_clock(&clocks[cpu], clock);
 	clocks[cpu].at[cpu]++;
 }
@@ -164,41 +150,6 @@ static void add_record(struct cell *cell, const struct record *record)
 	*nth_record(cell, cell->count++) = *record;
 }
 
-static bool leads_to(u64 pointer, u64 addr)
-{
-	u64 start, size;
-
-	if (heap_block_at(pointer, &start, &size))
-		return addr - start < size;
-	return addr - (pointer - OBJECT_BEFORE) < OBJECT_BEFORE + OBJECT_AFTER;
-}
-
-static inline struct dependency *nth_dependency(struct state *state, u32 n)
-{
-	return &state->dependency[n % NR_DEPENDENCIES];
-}
-
-static inline u32 first_dependency(const struct state *state)
-{
-	return state->nr_dependencies > NR_DEPENDENCIES ?
-	       state->nr_dependencies - NR_DEPENDENCIES : 0;
-}
-
-/* The address came from a marked load, which reads what was published after @record. */
-static bool is_by_dependency(struct vcpu *cpu, u64 addr, const struct record *record)
-{
-	struct state *state = &states[cpu->id];
-
-	for (u32 n = first_dependency(state); n < state->nr_dependencies; n++) {
-		const struct dependency *from = nth_dependency(state, n);
-
-		if (snapshots[from->snapshot - 1].at[record->cpu] >= record->clock &&
-		    leads_to(from->value, addr))
-			return true;
-	}
-	return false;
-}
-
 static noinline void __attribute__((noreturn))
 report_race(u64 addr, const struct record *new, const struct cell *cell,
 	    const struct record *record)
@@ -252,7 +203,8 @@ static noinline void compare(struct vcpu *cpu, struct cell *cell, u64 pc, u64 wo
 		if (old->clock <= clock->at[old->cpu] || old->cpu == cpu->id) {
 			if (replaces(&new, old))
 				*old = *nth_record(cell, --cell->count);
-		} else if (conflicts(&new, old) && !is_by_dependency(cpu, addr, old)) {
+		} else if (conflicts(&new, old) &&
+			   !is_by_dependency(cpu, addr, old->cpu, old->clock)) {
 			report_race(addr, &new, cell, old);
 		}
 	}
@@ -358,27 +310,6 @@ void race_store(struct vcpu *cpu, struct store *store, enum order order)
 		store->released = states[cpu->id].fence;
 }
 
-static void depend_on(struct state *state, u64 value, u32 from)
-{
-	struct dependency *new = nth_dependency(state, state->nr_dependencies++);
-
-	new->value = value;
-	new->snapshot = from;
-}
-
-/* A pointer found in memory that a published pointer leads to. */
-static void follow(struct vcpu *cpu, u64 addr, u64 value)
-{
-	struct state *state = &states[cpu->id];
-
-	for (u32 n = first_dependency(state), end = state->nr_dependencies; n < end; n++) {
-		const struct dependency from = *nth_dependency(state, n);
-
-		if (leads_to(from.value, addr) && from.value != value)
-			depend_on(state, value, from.snapshot);
-	}
-}
-
 /* True if a store that only this CPU sees yet gives the byte. */
 static bool is_own(struct vcpu *cpu, u64 addr)
 {
@@ -425,7 +356,7 @@ static noinline void acquire(struct vcpu *cpu, u64 addr, u32 size, bool now)
 		last = from;
 		read_from(cpu, from, now);
 		if (size == 8 && !now)
-			depend_on(&states[cpu->id], load_word(addr, 8), from);
+			depend_on(cpu, load_word(addr, 8), from);
 	}
 }
 
@@ -434,7 +365,7 @@ void race_load(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
 	access(cpu, addr, size, order == ORDER_PLAIN ? ACCESS_PLAIN : 0, pc);
 	if (likely(!race_synced))
 		return;
-	if (size == 8 && states[cpu->id].nr_dependencies)
+	if (size == 8 && nr_dependencies[cpu->id])
 		follow(cpu, addr, load_word(addr, 8));
 	if (order != ORDER_PLAIN)
 		acquire(cpu, addr, size, order >= ORDER_ACQUIRE);

@@ -36,6 +36,18 @@ static inline u32 *own_time(struct vcpu *cpu)
 	return &clocks[cpu->id].at[cpu->id];
 }
 
+/* What CPUs had done when they released something. */
+extern struct clock snapshots[];
+
+/* race_dependency.c: how many pointers each CPU has got in this run. */
+extern u32 nr_dependencies[VIRTUAL_CPUS];
+/* The CPU got @value from where snapshot @from - 1 was published. */
+void depend_on(struct vcpu *cpu, u64 value, u32 from);
+/* It has found @value at @addr, which may be where such a pointer leads. */
+void follow(struct vcpu *cpu, u64 addr, u64 value);
+/* It accesses @addr by a pointer that was published after CPU @other was at @clock. */
+bool is_by_dependency(struct vcpu *cpu, u64 addr, u32 other, u32 clock);
+
 /* race_stack.c: CPUs whose frames others have accessed in this run. */
 extern u32 race_visited;
 /* @cpu goes on at @pc: frames below are left, so all visits must be over by now. */

@@ -148,6 +148,9 @@ u64 finding_signature(const struct finding *finding)
 		places = 0;
 		for (u32 n = 0; n < result->nr_waiting; n++)
 			places += mix(result->waiting[n].pc ^ result->waiting[n].what);
+	} else if (finding->kind == FINDING_NO_PROGRESS) {
+		/* Which instruction of the loop it was is chance. */
+		places = mix(finding->value[3]);
 	} else if (finding->other.tsc) {
 		places += mix(finding->other.stack[0]);
 	}

@@ -28,7 +28,7 @@ extern u8 *shadow;            /* shadow_size / 8 */
 /* The program's: false = there is no such object. NULL = the heap of heap.c. */
 extern bool (*shadow_describe)(u64 addr, struct shadow_object *object);
 
-/* Once: [base, base + size) is the heap, all of it as @why says; 0 = it may be used. 0 or -errno. */
+/* Once: [base, base + size) is the heap, all of it as @why says, 0 = to be used. 0 or -errno. */
 int shadow_init(u64 base, u64 size, u32 why);
 
 /* The access is not all right: report it. Does not return. */

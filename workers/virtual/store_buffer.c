@@ -11,6 +11,25 @@
 
 struct undo undo_log[MAX_UNDO];
 
+/*
+ * Whoever reads the address may come to see what is stored in the stack before
+ * it was stored: those stores must go through the buffer, too.
+ */
+bool buffer_publishes(const struct vcpu *cpu)
+{
+	for (u32 n = 0; n < cpu->count; n++) {
+		const struct store *store = &cpu->buffer[(cpu->head + n) % VIRTUAL_STORES];
+		u64 place;
+
+		if (store->size != 8)
+			continue;
+		place = load_word(store->addr, 8) - engine.stacks;
+		if (unlikely(place < engine.stacks_size))
+			fibers[place / engine.stack_stride].published = 1;
+	}
+	return cpu->fiber->published;
+}
+
 void undo_all(void)
 {
 	for (u32 n = engine.nr_undo; n--; )
