@@ -154,7 +154,7 @@ enum event_kind {
 	EVENT_KIND_AWAIT,     /* a word has another value than the one given */
 	EVENT_KIND_RELAX,     /* somebody else has committed a store */
 	EVENT_KIND_JOIN,      /* another CPU has ended */
-	EVENT_KIND_FULL,      /* the buffer has room */
+	EVENT_KIND_FULL,      /* the buffer has room for so many bytes */
 	EVENT_KIND_DRAIN,
 	EVENT_KIND_IRQ,       /* an interrupt is taken */
 	EVENT_KIND_TICK,

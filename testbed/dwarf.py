@@ -109,6 +109,10 @@ class DebugInfo(msgspec.Struct):
     globals_end: int = 0
 
 
+# What an explorer has for itself: Python sees none of it but what shm_layout says.
+UNSHARED = "workers/virtual/"
+
+
 def read_debug_info(path: Path) -> DebugInfo:
     """Read the executable at `path`."""
     from elftools.elf.elffile import ELFFile
@@ -117,7 +121,8 @@ def read_debug_info(path: Path) -> DebugInfo:
         elf = ELFFile(file)
         reader = _Reader()
         for unit in elf.get_dwarf_info().iter_CUs():
-            reader.read_unit(unit)
+            if not _name(unit.get_top_DIE()).startswith(UNSHARED):
+                reader.read_unit(unit)
         info = reader.info
         info.symbols = _read_symbols(elf)
         info.globals_start, info.globals_end = _read_globals(elf)

@@ -1,6 +1,7 @@
-"""Every address of a core and the source line that it comes from, inlined calls included.
+"""The lines that the addresses of one compiled file of a core come from, inlined calls included.
 
-Read once per core from its DWARF; `testbed.symbols` keeps the result beside the core.
+Read from the core's DWARF when the first address of a file is looked up: a report touches few of a
+core's files. `testbed.symbols` keeps the result beside the core.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ INLINED = np.dtype(
 
 
 class LineTable(msgspec.Struct):
-    """What a core's lines are; the arrays are kept as bytes.
+    """What the lines of one unit of a core are; the arrays are kept as bytes.
 
     Attributes:
         names: file and function names that the arrays refer to by index.
@@ -40,12 +41,25 @@ class LineTable(msgspec.Struct):
     inlined: bytes
 
 
-def read_line_table(path: Path) -> LineTable:
-    """Read the executable at `path`."""
-    from elftools.elf.elffile import ELFFile
+class LineTables:
+    """The line tables of the executable at `path`, one for each compiled file."""
 
-    with path.open("rb") as file:
-        return _Reader(ELFFile(file).get_dwarf_info()).read()
+    def __init__(self, path: Path) -> None:
+        from elftools.elf.elffile import ELFFile
+
+        # It stays open: units are read as they are asked for.
+        self._file = path.open("rb")
+        self._dwarf = ELFFile(self._file).get_dwarf_info()
+        self._ranges: Any = self._dwarf.get_aranges()
+
+    def unit_at(self, address: int) -> int | None:
+        """Return which unit the code at `address` belongs to, None if it is of no known file."""
+        found = self._ranges.cu_offset_at_addr(address) if self._ranges else None
+        return None if found is None else int(found)
+
+    def read(self, unit: int) -> LineTable:
+        """Read one unit."""
+        return _Reader(self._dwarf).read(self._dwarf.get_CU_at(unit))
 
 
 class _Reader:
@@ -56,11 +70,10 @@ class _Reader:
         self._rows: list[tuple[int, int, int]] = []
         self._inlined: list[tuple[int, int, int, int, int, int]] = []
 
-    def read(self) -> LineTable:
-        for unit in self._dwarf.iter_CUs():
-            files = self._read_rows(unit)
-            base = unit.get_top_DIE().attributes.get("DW_AT_low_pc")
-            self._walk(unit.get_top_DIE(), 0, files, base.value if base else 0)
+    def read(self, unit: CompileUnit) -> LineTable:
+        files = self._read_rows(unit)
+        base = unit.get_top_DIE().attributes.get("DW_AT_low_pc")
+        self._walk(unit.get_top_DIE(), 0, files, base.value if base else 0)
         # Where one sequence ends and another begins, the beginning counts.
         rows = sorted(self._rows, key=lambda row: (row[0], row[2] != 0))
         return LineTable(

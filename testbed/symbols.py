@@ -15,10 +15,10 @@ from testbed.cache import Core
 from testbed.dwarf import Symbol
 from testbed.findings import Place
 from testbed.layout import Layout, keep_beside, load_beside
-from testbed.linetable import INLINED, ROW, LineTable, read_line_table
+from testbed.linetable import INLINED, ROW, LineTable, LineTables
 
 # Raised when what is kept beside a core, or its meaning, changes.
-FORMAT = 1
+FORMAT = 2
 
 # What the builder calls a user's function, and what the user calls it.
 RENAMED = {"explored_main": "main"}
@@ -47,15 +47,18 @@ class Symbols:
         name = self._functions.name_at(address)
         if name is None:
             return ()
-        lines = _lines_of(self._path)
+        # The compiler numbers its copies: foo.isra.0, foo.cold.
+        stem = name.split(".")[0]
+        stem = RENAMED.get(stem, stem)
+        lines = _lines_at(self._path, address)
+        if lines is None:
+            return (Place(stem, "", 0, address),)
         file, line = lines.row(address)
         places = []
         for inlined in lines.inlined(address):
             places.append(Place(lines.names[inlined["name"]], file, line, address))
             file, line = lines.names[inlined["file"]], int(inlined["line"])
-        # The compiler numbers its copies: foo.isra.0, foo.cold.
-        stem = name.split(".")[0]
-        return (*places, Place(RENAMED.get(stem, stem), file, line, address))
+        return (*places, Place(stem, file, line, address))
 
     def all_places(self, addresses: Iterable[int]) -> list[tuple[Place, ...]]:
         """Return `places` of each address."""
@@ -120,11 +123,21 @@ class _Lines:
         return ordered
 
 
-@lru_cache(maxsize=32)
-def _lines_of(path: Path) -> _Lines:
-    kept = path.parent / f"lines-{FORMAT}.msgpack"
+@lru_cache(maxsize=8)
+def _tables_of(path: Path) -> LineTables:
+    return LineTables(path)
+
+
+def _lines_at(path: Path, address: int) -> _Lines | None:
+    unit = _tables_of(path).unit_at(address)
+    return None if unit is None else _lines_of(path, unit)
+
+
+@lru_cache(maxsize=256)
+def _lines_of(path: Path, unit: int) -> _Lines:
+    kept = path.parent / f"lines-{FORMAT}-{unit:x}.msgpack"
     table = load_beside(kept, LineTable)
     if table is None:
-        table = read_line_table(path)
+        table = _tables_of(path).read(unit)
         keep_beside(kept, table)
     return _Lines(table)

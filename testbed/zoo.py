@@ -43,7 +43,8 @@ class Bug(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         source: where it comes from, as the history of Linux calls it.
         expected: "hard" if a run on real hardware seldom shows it, with `reason`.
         kinds: kinds of findings that count as found.
-        harness: which one shows it; `options` are its own, by name.
+        harness: which one shows it on the real machine, "" = none; `options` are its own, by name.
+        explore: the file below ``stress`` that shows it to the explorer, "" = none.
         cpus: of the machine.
         budget_s: for how long it is worth to look, s.
         poke, tick_us, hang_ms: options of every run.
@@ -54,7 +55,8 @@ class Bug(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     expected: Literal["found", "hard"]
     reason: str = ""
     kinds: tuple[Kind, ...]
-    harness: str
+    harness: str = ""
+    explore: str = ""
     cpus: int
     budget_s: float
     poke: Literal["int3", "stop_machine"] = "int3"
@@ -140,12 +142,15 @@ def zoo_folder() -> Path:
     return stress_folder() / "zoo"
 
 
-def entries(names: Sequence[str] = (), folder: Path | None = None) -> list[Entry]:
-    """Return the bugs of these names, all of them without one.
+def entries(
+    names: Sequence[str] = (), folder: Path | None = None, virtual: bool = False
+) -> list[Entry]:
+    """Return the bugs of these names, all that one machine can show without one.
 
     Args:
         names: of bugs.
         folder: where they are; `zoo_folder()` by default.
+        virtual: those that the explorer can show, rather than the real machine.
 
     Raises:
         ZooError: there is none of a name, or one cannot be used.
@@ -157,7 +162,10 @@ def entries(names: Sequence[str] = (), folder: Path | None = None) -> list[Entry
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
             raise ZooError(f"{name}: no such bug in the zoo; {hint}")
-    return [_entry(folder / f"{name}.toml") for name in names or known]
+    found = [_entry(folder / f"{name}.toml") for name in names or known]
+    if names:
+        return found
+    return [entry for entry in found if (entry.bug.explore if virtual else entry.bug.harness)]
 
 
 def _entry(path: Path) -> Entry:
@@ -169,6 +177,8 @@ def _entry(path: Path) -> Entry:
         raise ZooError(f"{path}: {error}") from error
     if bug.expected == "hard" and not bug.reason:
         raise ZooError(f"{path}: a bug that is hard to find needs a reason")
+    if not bug.harness and not bug.explore:
+        raise ZooError(f"{path}: a bug needs a harness, or a file to explore, that shows it")
     return Entry(path.stem, path.with_suffix(".patch"), bug)
 
 
@@ -206,6 +216,12 @@ def run(
     if mode != "real":
         raise ZooError(f"mode {mode}: bugs are looked for on the real machine, mode real")
     chosen = entries(names, folder)
+    for entry in chosen:
+        if not entry.bug.harness:
+            raise ZooError(
+                f"{entry.name}: only the explorer shows it: "
+                f"testbed explore stress/{entry.bug.explore} --patch {entry.patch}"
+            )
     search = _Search(budget_s, seed, cpus, runs, threading.Event())
     results: dict[str, ZooResult] = {}
     # Never on the main thread, so that Ctrl-C ends all of it and not one run.

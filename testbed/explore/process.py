@@ -166,7 +166,7 @@ class Explorer:
         finally:
             os.close(memfd)
         self._process.give_up()
-        self._beat, self._beat_seen = -1, 0.0
+        self._beat, self._beat_seen, self._stop_seen = -1, 0.0, 0.0
         self.job: Job | None = None
         self.pid = self._process.pid
 
@@ -180,6 +180,7 @@ class Explorer:
         self.job = job
         _write_job(self.record["job"], job, self.layout)
         self.record["stop"] = 0
+        self._stop_seen = 0.0
         self.record["result"]["state"] = 0
         self._beat, self._beat_seen = -1, time.monotonic()
         self._process.ask()
@@ -230,6 +231,10 @@ class Explorer:
         beat, now = int(self.record["heartbeat"]), time.monotonic()
         if beat != self._beat:
             self._beat, self._beat_seen = beat, now
+        if self._stop_seen and now - self._stop_seen > STOP_PATIENCE_S:
+            raise ExplorerLost(
+                f"an explorer process did not end its job within {STOP_PATIENCE_S:.0f} s"
+            )
         if now - self._beat_seen > HEARTBEAT_PATIENCE_S:
             raise ExplorerLost(
                 f"an explorer process has done no operation for {HEARTBEAT_PATIENCE_S:.0f} s: the "
@@ -239,6 +244,7 @@ class Explorer:
     def stop(self) -> None:
         """Ask it to end the job soon, with what there is."""
         self.record["stop"] = 1
+        self._stop_seen = self._stop_seen or time.monotonic()
 
     def do(self, job: Job) -> Result:
         """Do a job and return its result."""
@@ -339,27 +345,30 @@ class Pool:
     Args:
         start: makes the process of an index.
         size: how many; each is made when there is work for it.
+
+    Attributes:
+        explorers: those that were made.
     """
 
     def __init__(self, start: Callable[[int], Explorer], size: int) -> None:
         self._start, self.size = start, size
-        self._all: list[Explorer] = []
+        self.explorers: list[Explorer] = []
         self._stack = ExitStack()
         self._last: float = math.inf
 
     def one(self) -> Explorer:
         """Return a process that does nothing."""
-        for explorer in self._all:
+        for explorer in self.explorers:
             if explorer.job is None:
                 return explorer
-        explorer = self._stack.enter_context(self._start(len(self._all)))
-        self._all.append(explorer)
+        explorer = self._stack.enter_context(self._start(len(self.explorers)))
+        self.explorers.append(explorer)
         return explorer
 
     @property
     def progress(self) -> int:
         """Executions of the jobs under way."""
-        return sum(int(one.record["progress"]) for one in self._all if one.job is not None)
+        return sum(int(one.record["progress"]) for one in self.explorers if one.job is not None)
 
     def stop_after(self, number: float) -> None:
         """Begin no job behind number `number`, and end those that are under way; -1 = all."""

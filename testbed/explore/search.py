@@ -216,12 +216,14 @@ class Search:
     def run(self) -> Outcome:
         """Search as the options say."""
         strategy = self.options.strategy
-        if strategy == AUTO:
+        if self.options.choose:
+            outcome = self._sample("python")
+        elif strategy == AUTO:
             outcome = self._auto()
         elif strategy in EXHAUSTIVE:
             outcome = self._exhaust(strategy)
         else:
-            outcome = self._sample("python" if self.options.choose else strategy)
+            outcome = self._sample(strategy)
         self.totals.seconds = self.elapsed_s
         return outcome
 

@@ -6,13 +6,21 @@ run's; the smallest counts. Which runs are tried follows from the seed alone.
 
 from __future__ import annotations
 
-from testbed.errors import MachineUnable
+import time
+from collections.abc import Sequence
+from typing import Any
+
 from testbed.explore.process import Pool, Result
 from testbed.explore.search import BATCH, SearchOptions
+from testbed.kinds import Kind, kind_of
 
 # Failing runs that are made smaller, and batches in which they are looked for.
 SEEDS = 8
 BATCHES = 16
+
+# Where runs are so long that this does not suffice, what there is must do, s.
+OTHERS_S = 5.0
+MINIMIZE_S = 20.0
 
 
 def shrink(pool: Pool, options: SearchOptions, failure: Result) -> Result:
@@ -23,9 +31,10 @@ def shrink(pool: Pool, options: SearchOptions, failure: Result) -> Result:
         options: of the search that found `failure`.
         failure: the first failing run.
     """
-    found = [failure, *_others(pool, options, failure)]
-    smaller = [_minimized(pool, options, one, failure.signature) for one in found]
-    best = min(smaller, key=_size)
+    best = failure
+    if not _takes_long(failure):
+        found = [failure, *_others(pool, options, failure)]
+        best = min(_minimized(pool, options, found), key=_size)
     if best.shown.size:
         return best
     flags = options.flags("show") - {"all", "check"}
@@ -33,20 +42,36 @@ def shrink(pool: Pool, options: SearchOptions, failure: Result) -> Result:
     return pool.one().do(job)
 
 
+def _takes_long(failure: Result) -> bool:
+    """Tell whether a failing run is known by the clock: each replay of it takes seconds."""
+    record: Any = failure.finding
+    return kind_of(int(record["kind"])) is Kind.NO_PROGRESS
+
+
 def _size(one: Result) -> tuple[int, int, str]:
     return len(one.schedule.bursts()), len(one.schedule), str(one.schedule)
 
 
-def _minimized(pool: Pool, options: SearchOptions, one: Result, signature: int) -> Result:
+def _minimized(pool: Pool, options: SearchOptions, found: Sequence[Result]) -> list[Result]:
+    """Return each of `found` made smaller, or as it was if that does not work."""
     flags = options.flags("show") - {"all", "check"}
-    job = options.job(
-        "minimize", "replay", schedule=one.schedule, signature=signature, flags=flags
-    )
-    try:
-        made = pool.one().do(job)
-    except MachineUnable:
-        return one
-    return made if made.end == "failed" and made.signature == signature else one
+    jobs = [
+        options.job(
+            "minimize", "replay", schedule=one.schedule, signature=found[0].signature, flags=flags
+        )
+        for one in found
+    ]
+    smaller = list(found)
+    deadline = time.monotonic() + MINIMIZE_S
+    for number, made in pool.each(jobs, lambda: _stop(pool, deadline)):
+        if made.end == "failed" and made.signature == found[0].signature:
+            smaller[number] = made
+    return smaller
+
+
+def _stop(pool: Pool, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        pool.stop_after(-1)
 
 
 def _others(pool: Pool, options: SearchOptions, failure: Result) -> list[Result]:
@@ -58,8 +83,9 @@ def _others(pool: Pool, options: SearchOptions, failure: Result) -> list[Result]
         options.job("search", "portfolio", first_run=start, runs=BATCH, flags=flags)
         for start in starts
     ]
+    deadline = time.monotonic() + OTHERS_S
     found = [
-        (number, result) for number, result in pool.each(jobs)
+        (number, result) for number, result in pool.each(jobs, lambda: _stop(pool, deadline))
         if result.end == "failed" and result.signature == failure.signature
     ]  # fmt: skip
     return [result for _, result in sorted(found, key=lambda row: row[0])[: SEEDS - 1]]

@@ -51,7 +51,7 @@ static void describe(struct waiting *waiting, struct vcpu *cpu)
 		if (pending->size)
 			waiting->value = load_word(pending->addr, pending->size);
 	}
-	if (notes[cpu->id].addr == pending->addr && pending->addr) {
+	if (pending->kind == EVENT_KIND_AWAIT && notes[cpu->id].addr == pending->addr) {
 		waiting->what = notes[cpu->id].what;
 		waiting->waits_for = notes[cpu->id].owner;
 	}

@@ -44,13 +44,16 @@ static inline bool is_notification(const struct pending *pending, u8 *target)
 	       place / sizeof(struct cpu) < VIRTUAL_CPUS;
 }
 
-/* Whether what is accessed in another CPU's stack is still there follows from where that CPU is. */
+/*
+ * Whether what is accessed in another CPU's stack is still there follows from
+ * where that CPU is. Who looks for races is told of it in either order.
+ */
 static inline void disturb_stack(struct operation *step)
 {
 	u64 place = step->addr - engine.stacks;
 	u32 owner;
 
-	if (likely(place >= engine.stacks_size))
+	if (likely(place >= engine.stacks_size) || engine.races)
 		return;
 	owner = fibers[place / engine.stack_stride].cpu;
 	if (owner == step->cpu)

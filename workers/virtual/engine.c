@@ -50,7 +50,7 @@ bool engine_is_enabled(struct vcpu *cpu)
 	if (kind == EVENT_KIND_LOCK)
 		return !cpu->count && !engine_value(cpu, pending->addr, 4);
 	if (kind == EVENT_KIND_FULL)
-		return cpu->count < engine.limit;
+		return cpu->count + (pending->size + 7) / 8 <= engine.limit;
 	if (kind == EVENT_KIND_IDLE)
 		return engine.irqs >> cpu->id & 1;
 	return kind != EVENT_KIND_NONE;
@@ -113,7 +113,7 @@ static u32 recheck_blocked(u64 cpus)
 
 u32 engine_default(u64 enabled)
 {
-	u64 cpus = enabled & CPU_BITS & ~engine.spinning, after, drains;
+	u64 cpus = enabled & CPU_BITS & ~engine.spinning, after;
 
 	if (unlikely(!cpus))
 		cpus = enabled & CPU_BITS;
@@ -124,9 +124,9 @@ u32 engine_default(u64 enabled)
 		return __builtin_ctzl(after ? after : cpus);
 	}
 	/* Stores leave one buffer after the other; interrupts come only if that helps nobody. */
-	drains = enabled >> AGENT(AGENT_DRAIN, engine.drained) << AGENT(AGENT_DRAIN, engine.drained);
-	if (drains & CPU_BITS << AGENT(AGENT_DRAIN, 0))
-		return __builtin_ctzl(drains);
+	after = enabled & ~0UL << AGENT(AGENT_DRAIN, engine.drained);
+	if (after & CPU_BITS << AGENT(AGENT_DRAIN, 0))
+		return __builtin_ctzl(after);
 	return __builtin_ctzl(enabled);
 }
 

@@ -101,8 +101,21 @@ static inline void hook_load_range(u64 addr, u64 size, enum order order, u64 pc)
 		hook_load(addr, size, order, pc);
 }
 
+/* The caller writes it all at once afterwards, so there must be room for all pieces before. */
+static inline void make_room(u64 addr, u64 size, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+	u64 pieces = (size + 7) / 8;
+
+	if (!cpu || is_unshared(cpu, addr) || pieces > engine.limit || size > 255)
+		return;
+	if (cpu->count + pieces > engine.limit)
+		engine_point(EVENT_KIND_FULL, addr, size, pc);
+}
+
 static inline void hook_store_range(u64 addr, u64 size, enum order order, u64 pc)
 {
+	make_room(addr, size, pc);
 	for (; size > 8; size -= 8, addr += 8)
 		hook_store(addr, 8, order, pc);
 	if (size)

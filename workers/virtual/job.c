@@ -11,12 +11,6 @@
 
 int control_fd, status_fd;
 
-/* exhaust.c */
-void exhaust_job(void) __attribute__((weak));
-void split_job(void) __attribute__((weak));
-extern const struct strategy dpor_strategy __attribute__((weak)),
-	stateful_strategy __attribute__((weak));
-
 static const struct strategy *const strategies[STRATEGIES] = {
 	[STRATEGY_RANDOM] = &random_strategy,
 	[STRATEGY_WEIGHTED] = &weighted_strategy,

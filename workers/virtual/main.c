@@ -29,7 +29,7 @@ const struct program *program;
 extern int explored_main(int argc, char **argv) __attribute__((weak));
 extern const struct program kernel_program __attribute__((weak));
 /* crash.c: a signal in explored code becomes a finding. */
-void crash_init(void) __attribute__((weak));
+void crash_init(void);
 
 
 static int map_at(u64 base, int memfd, u64 size, int flags)
@@ -137,8 +137,7 @@ int main(int argc, char **argv)
 		return 3;
 	engine.rodata_end = first_writable();
 	engine.max_steps = ~0u;
-	if (crash_init)
-		crash_init();
+	crash_init();
 	look_up_now_and_then();
 	program = explored_main ? &pthread_program : &kernel_program;
 	if (!program || program->prepare())

@@ -92,11 +92,21 @@ static void meet_again(const struct slot *slot)
 	engine_end(RUN_CUT);
 }
 
+/* Here is the first CPU that still goes on, the other side the next one. */
 static void report_livelock(void)
 {
 	u64 waiting = (engine.ready | engine.blocked) & CPU_BITS;
+	u64 going = engine.ready ? engine.ready : waiting;
+	struct vcpu *here = &engine.vcpu[__builtin_ctzl(going)];
+	u64 others = going & (going - 1);
+	struct side other;
 
-	virtual_report(FINDING_LIVELOCK, 0, NULL, waiting, stateful_states);
+	if (others)
+		virtual_side_of(&other, &engine.vcpu[__builtin_ctzl(others)]);
+	engine.cpu = here;
+	/* It stands in a switch, which has put its frame pointer on the stack. */
+	virtual_finding(FINDING_LIVELOCK, here->pending.pc, *(u64 *)here->fiber->sp,
+			others ? &other : NULL, (const u64[6]){ waiting, stateful_states });
 }
 
 static u32 new_node(u64 enabled)

@@ -1,0 +1,74 @@
+"""The kernel's primitives, unchanged: silent as they are, and found out with a bug put back.
+
+What is small enough is searched to the end; the rest by so many runs of the portfolio.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from testbed.explore.run import ExploreOptions, explore
+from testbed.explore.search import SearchOptions
+from testbed.explore.target import find_target
+from testbed.findings import Summary, Verdict
+from testbed.harness import stress_folder
+from testbed.zoo import Entry, entries
+
+PRIMITIVES = stress_folder() / "primitives"
+
+# Every schedule is searched, in a few seconds.
+EXHAUSTED = (
+    "completion",
+    "completion_irq",
+    "cross_call_lock",
+    "cross_call_two",
+    "mutex",
+    "spinlock",
+    "wake_up",
+)
+
+# Schedules that are tried of the others; those with a bug fail much earlier.
+RUNS = 20_000
+RUNS_WITH_BUG = 100_000
+
+# Longer than anything here takes on a busy machine.
+PATIENCE_S = 300.0
+
+
+def explored(
+    file: Path, executions: int, strategy: str = "portfolio", patches: tuple[Path, ...] = ()
+) -> Summary:
+    search = SearchOptions(seed=1, runs=executions, duration_s=PATIENCE_S, strategy=strategy)
+    return explore(find_target(str(file)), ExploreOptions(search, patches=patches))
+
+
+@pytest.mark.parametrize("name", EXHAUSTED)
+def test_a_primitive_is_silent_in_every_schedule(name: str) -> None:
+    summary = explored(PRIMITIVES / f"{name}.c", 1 << 40, "dpor")
+
+    assert summary.findings == ()
+    assert summary.verdict is Verdict.HELD
+    assert summary.searched is not None
+    assert summary.searched.complete
+
+
+OTHERS = sorted(path.stem for path in PRIMITIVES.glob("*.c") if path.stem not in EXHAUSTED)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_primitive_is_silent_in_many_schedules(name: str) -> None:
+    assert explored(PRIMITIVES / f"{name}.c", RUNS).findings == ()
+
+
+def name_of(entry: Entry) -> str:
+    return entry.name
+
+
+@pytest.mark.parametrize("entry", entries(virtual=True), ids=name_of)
+def test_a_bug_that_is_put_back_is_found(entry: Entry) -> None:
+    file = stress_folder() / entry.bug.explore
+
+    summary = explored(file, RUNS_WITH_BUG, patches=(entry.patch,))
+
+    (finding,) = summary.findings
+    assert finding.kind in entry.bug.kinds
