@@ -22,6 +22,7 @@ from testbed.paths import cache_folder, project_root
 from testbed.sources import Source, SourceTree, digest
 from testbed.toolchain import (
     COMMON_FLAGS,
+    ENGINE,
     INSTRUMENTED,
     LINK_FLAGS,
     NO_VECTORS,
@@ -160,9 +161,8 @@ def _flags(source: Source, machine: str) -> tuple[str, ...]:
     if folder == "shm_layout":
         return (*COMMON_FLAGS, "-fno-eliminate-unused-debug-types")
     if folder == f"workers/{machine}":
-        # A switch between fibers saves no vector registers.
         alone = virtual and os.path.basename(source.name) != "main.c"
-        return (*COMMON_FLAGS, NO_VECTORS[0], *NO_VECTORS_GCC) if alone else COMMON_FLAGS
+        return (*COMMON_FLAGS, *ENGINE) if alone else COMMON_FLAGS
     plain = (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC)
     return (*plain, *INSTRUMENTED) if virtual and source.name not in NOT_INSTRUMENTED else plain
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import structs
@@ -36,15 +36,18 @@ class Reader:
         core: that ran.
         facts: of the search.
         check: address of the check at the end of a scenario, whose result is a claim; 0 = none.
+        regions: of the explored machine, see `Names`.
     """
 
     core: Core
     facts: RunFacts
     check: int = 0
+    regions: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def names(self) -> Names:
         """Return fresh names: what the heap holds depends on the run."""
-        return Names(Layout.of(self.core), Addresses(Symbols.of(self.core)))
+        addresses = Addresses(Symbols.of(self.core))
+        return Names(Layout.of(self.core), addresses, regions=self.regions)
 
     def finding(self, result: Result) -> Finding:
         """Return the finding that a shown run ended with."""
@@ -61,9 +64,13 @@ class Reader:
             other = None
         objects = values.get("object", 0), values.get("other_object", values.get("object", 0))
         story = Teller(result, names, threads, self.core.source).story(here, other, objects)
-        text = {name: _value_text(kind, name, value, names, threads)
-                for name, value in values.items()}  # fmt: skip
+        text = {name: _value_text(kind, name, values, names, threads) for name in values}
         said = sentence(kind, here, other, text)
+        if kind is Kind.DEADLOCK and not values["tasks_in_cycle"]:
+            said = (
+                f"{text['task']} on CPU {here.cpu} waits for ever for {text['wait_kind']} "
+                f"{text['object']}: nobody is left who would act"
+            )
         if result.assertion:
             said = _assertion(result, here)
             values = {}
@@ -109,8 +116,9 @@ def _assertion(result: Result, here: Side) -> str:
 
 
 def _value_text(
-    kind: Kind, name: str, value: int, names: Names, threads: Mapping[int, str]
+    kind: Kind, name: str, values: Mapping[str, int], names: Names, threads: Mapping[int, str]
 ) -> str:
+    value = values[name]
     match name:
         case "cpus":
             return ", ".join(str(n) for n in range(value.bit_length()) if value >> n & 1)
@@ -122,7 +130,10 @@ def _value_text(
             return threads.get(value, f"task {value}")
         case "signal":
             return signal_name(value)
-        case "object" | "other_object" | "pointer" | "probe" | "fault_address":
+        case "object" | "other_object" if kind is Kind.DATA_RACE:
+            size = values["other_size" if name == "other_object" else "size"]
+            return names.name(value, size) if value else "nothing"
+        case "object" | "pointer" | "probe" | "fault_address":
             return names.name(value) if value else "nothing"
         case "called" | "function":
             return names.addresses.code(value)

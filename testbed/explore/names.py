@@ -7,6 +7,7 @@ is told by where it lies.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from testbed.dwarf import Array, Named, Scalar, Text, Type, Variable
@@ -42,11 +43,13 @@ class Names:
         layout: types and globals.
         addresses: names of functions.
         heap: blocks allocated in the run that is told.
+        regions: of an arena: start, end and bytes of each element.
     """
 
     layout: Layout
     addresses: Addresses
     heap: list[HeapObject] = field(default_factory=list)
+    regions: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         machine = Variable(ARENA_BASE, Named("struct machine"), "", True)
@@ -77,6 +80,12 @@ class Names:
             if block.address <= address < block.address + max(block.size, 1):
                 offset = address - block.address
                 return f"{block.name}+{offset}" if offset else block.name
+        for region, (start, end, stride) in self.regions.items():
+            if start <= address < end:
+                number, inside = divmod(address - start, stride)
+                return f"{region} {number}+{inside:#x}" if stride < end - start else (
+                    f"{region}+{inside:#x}"
+                )
         place = address - STACKS_BASE
         if 0 <= place < STACKS * STACK_SIZE:
             return f"stack of CPU {place // STACK_SIZE}, {STACK_SIZE - place % STACK_SIZE} from top"
@@ -108,6 +117,8 @@ class Names:
         """Return what `value` points to, None if it is no pointer that has a name."""
         if self.variable(value):
             return f"&{self.name(value)}"
+        if any(start <= value < end for start, end, _ in self.regions.values()):
+            return self.name(value)
         for block in reversed(self.heap):
             if block.address <= value < block.address + max(block.size, 1):
                 return f"&{self.name(value)}"
@@ -139,7 +150,12 @@ class Names:
         return True
 
     def _path(self, kind: Type, offset: int, size: int) -> tuple[str, str]:
-        """Return the way to a part of a datum as in C, and the code of the scalar there."""
+        """Return the way to a part of a datum as in C, and the code of the scalar there.
+
+        With a size of 0 the start of a struct or array is that whole.
+        """
+        if not size and not offset:
+            return "", ""
         match kind:
             case Scalar(code):
                 return (f"+{offset}" if offset else ""), code

@@ -65,7 +65,7 @@ def replay(
         result = _run(pool, search, schedule)
         reason = _difference(result, core.build_id, expected)
         outcome = _outcome(result)
-        reader = Reader(core, facts_of(target, search, core), world.check)
+        reader = Reader(core, facts_of(target, search, core), world.check, world.regions())
         finding = None
         if result.end == "failed" and not reason:
             finding = told_finding(reader, result, search)

@@ -88,7 +88,7 @@ def explore(
         )
         outcome = under_way.run()
         core = world.core
-        reader = Reader(core, facts_of(target, options, core), world.check)
+        reader = Reader(core, facts_of(target, options, core), world.check, world.regions())
         findings: tuple[Finding, ...] = ()
         if outcome.failure is not None and outcome.ended is not Ended.DIVERGED:
             small = shrink(pool, search, outcome.failure)

@@ -13,7 +13,7 @@ from typing import Any
 from testbed.explore.names import Names
 from testbed.explore.process import Result
 from testbed.explore.why import flip_sentence, why_not_ordered
-from testbed.findings import Lane, Place, Side, Step, Story, place_of
+from testbed.findings import Lane, Place, Side, Step, Story
 from testbed.report.model import ReadSource
 
 # Steps of a story at most; of a longer run, those around the end and around each mark are kept.
@@ -26,6 +26,9 @@ WRITES = ("store", "rmw", "drain")
 ACCESSES = ("load", "await", *WRITES)
 # Of interest whatever they touch.
 LANDMARKS = ("lock", "unlock", "alloc", "free", "irq", "tick", "signal", "fence", "join", "switch")
+# Functions here stand for an operation: who called them is of interest.
+VOCABULARY = ("workers/include/", "workers/virtual/", "outside")
+
 # A core with this symbol explores kernels.
 KERNEL = "kernel_program"
 
@@ -59,6 +62,12 @@ class Seen:
     merged: bool = False
     text: str = ""
     marks: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> Place | None:
+        """Where it was done: in what a reader would call the code."""
+        code = (place for place in self.stack if not place.file.startswith(VOCABULARY))
+        return next(code, self.stack[0] if self.stack else None)
 
     def touches(self, address: int, size: int) -> bool:
         """Tell whether this is an access to one of those bytes."""
@@ -271,8 +280,7 @@ class Teller:
         return tuple(steps)
 
     def _step(self, event: Seen) -> Step:
-        place = place_of(Side(event.cpu, stack=event.stack))
-        source = ""
+        place, source = event.place, ""
         if place is not None and place.line:
             lines = self._read_source(place.file) or ()
             source = lines[place.line - 1].strip() if place.line <= len(lines) else ""
@@ -358,10 +366,9 @@ class Teller:
     def _left_in_buffers(self) -> list[str]:
         last: dict[int, Seen] = {event.cpu: event for event in self.events}
         return [
-            f"{self.events[number].text} of CPU {cpu} had not reached memory{_at(stack)}"
+            f"{self.events[number].text} of CPU {cpu} had not reached memory{_at(self.events[number].place)}"
             for cpu, event in sorted(last.items()) for number in event.stores
             if self._is_visible(self.events[number])
-            for stack in [self.events[number].stack]
         ]  # fmt: skip
 
 
@@ -371,6 +378,5 @@ def _barrier(flags: frozenset[str]) -> str:
     return next((one for one in ("acquire", "release") if one in flags), "compiler")
 
 
-def _at(stack: tuple[Place, ...]) -> str:
-    place = place_of(Side(0, stack=stack))
+def _at(place: Place | None) -> str:
     return f", from {place.where()} {place.name()}" if place is not None and place.line else ""

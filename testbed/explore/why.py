@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from testbed.findings import Side, place_of
+from testbed.findings import Side
 
 if TYPE_CHECKING:
     from testbed.explore.story import Seen
@@ -52,7 +52,7 @@ def flip_sentence(first: Seen, second: Seen) -> str:
 
 
 def _told(event: Seen) -> str:
-    place = place_of(Side(event.cpu, stack=event.stack))
+    place = event.place
     where = f" ({place.where().rsplit('/', 1)[-1]})" if place is not None and place.line else ""
     return f"CPU {event.cpu}: {event.text}{where}"
 

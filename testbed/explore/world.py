@@ -65,6 +65,20 @@ class World:
         """Address of the scenario's own check at the end; 0 = it has none."""
         return self._entries.check
 
+    def regions(self) -> dict[str, tuple[int, int, int]]:
+        """Return regions whose data has no other names: start, end, and bytes of each part."""
+        if self._arena is None:
+            return {}
+        base, constant = self._arena.base, self.layout.constant
+        stack = constant("TASK_STACK_SIZE") + constant("TRAP_STACK_SIZE")
+        found = {}
+        for name, title, part in (("STACKS", "stack of task", stack), ("HEAP", "heap", 0),
+                                  ("HARNESS", "tables", 0)):  # fmt: skip
+            region = self._arena.regions[name]
+            start = base + region.offset
+            found[title] = (start, start + region.size, part or region.size)
+        return found
+
     def close(self) -> None:
         """Give the memory back."""
         if self._arena is not None:

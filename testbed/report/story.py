@@ -30,8 +30,12 @@ def cell_text(step: Step) -> str:
     """Return what an event did, and in braces what its CPU's store buffer holds then."""
     if not step.buffer:
         return step.text
-    full = f"{step.text}  {{{', '.join(step.buffer)}}}"
-    return full if len(full) <= WIDEST else f"{step.text}  {{{len(step.buffer)} stores}}"
+    names = (held.split(" = ")[0] for held in step.buffer)
+    for held in (", ".join(step.buffer), ", ".join(names)):
+        text = f"{step.text}  {{{held}}}"
+        if len(text) <= WIDEST:
+            return text
+    return f"{step.text}  {{stores: {len(step.buffer)}}}"
 
 
 def _table(story: Story) -> Iterator[str]:

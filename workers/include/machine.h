@@ -5,7 +5,7 @@
  * The real machine (workers/real) and the virtual one give the same short list.
  * machine_inline.h is found in the folder of the machine that is built; it
  * defines this_cpu(), sync_core(), this_cpu_add(), machine_now() and what is
- * told of memory. So is trace.h: leave an event for reports, in any context.
+ * told of memory.
  */
 #ifndef WORKERS_MACHINE_H
 #define WORKERS_MACHINE_H

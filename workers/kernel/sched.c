@@ -219,7 +219,7 @@ void sched_tick(void)
 	struct cpu *cpu = this_cpu();
 
 	cpu->nr_ticks++;
-	if (cpu->nr_running > 1)
+	if (READ_ONCE(cpu->nr_running) > 1)
 		cpu->preempt_work |= PREEMPT_WORK_RESCHED | PREEMPT_WORK_EXPIRED;
 }
 

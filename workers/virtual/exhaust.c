@@ -95,6 +95,9 @@ void exhaust_job(void)
 		engine.strategy = &bounded_strategy;
 		all = search_bounded(job->depth - 1);
 	} else {
+		/* Who has read and written what is no part of a state. */
+		if (engine.strategy == &stateful_strategy)
+			engine.races = 0;
 		all = engine.strategy->end && search_all();
 	}
 	result->states = stateful_states;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Nothing is left in rings here: a report shows every event of its run. */
-#ifndef VIRTUAL_TRACE_H
-#define VIRTUAL_TRACE_H
+#ifndef VIRTUAL_MACHINE_TRACE_H
+#define VIRTUAL_MACHINE_TRACE_H
 
 #include <shm_layout/ring.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Leave an event in this CPU's ring: a few nanoseconds, always on, any context. */
-#ifndef REAL_TRACE_H
-#define REAL_TRACE_H
+/* An event goes into the ring of its CPU: a few nanoseconds, always on. */
+#ifndef REAL_MACHINE_TRACE_H
+#define REAL_MACHINE_TRACE_H
 
 #include <machine.h>
 
