@@ -105,7 +105,7 @@ def build(request: Request = STOCK, *, root: Path | None = None, cache: Path | N
         with _source_tree(request, checkout) as tree:
             extra = tree.extra_sources(request.extra, checkout)
             if request.flavour is Flavour.VIRTUAL:
-                tree.mechanisms = tree.use_mechanisms(extra) or not extra
+                tree.mechanisms = tree.use_mechanisms(extra)
             units = _plan(tree, extra, request.defines, compiler)
             core = _find_or_make(_Job(tree, units, _link_flags(tree, units), compiler, kept))
             if core is not None:

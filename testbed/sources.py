@@ -10,6 +10,7 @@ from pathlib import Path
 from testbed.errors import BuildError
 
 INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>)', re.MULTILINE)
+MAIN = re.compile(rb"\bmain[ \t]*\(")
 WRAPPED = re.compile(rb"\b__wrap_(\w+)")
 
 # Folders of `workers` that every machine runs, the headers that need them, and how the files of a
@@ -21,6 +22,10 @@ VOCABULARY = (
     "workers/include/machine.h",
 )
 BRIDGE = "kernel"
+
+
+# Files that mark where a folder's code starts and ends are linked first and last of it.
+EDGES = {"text_first.c": -1, "text_last.c": 1}
 
 
 def digest(*parts: str | bytes) -> str:
@@ -72,7 +77,7 @@ class SourceTree:
         return [Path(), Path("workers/include"), Path("workers"), Path("workers", self.machine)]
 
     def core_sources(self) -> list[Source]:
-        """Return every file of the stock core, sorted by name.
+        """Return every file of the stock core, in the order of the link: sorted by name.
 
         Raises:
             BuildError: a folder of the core has no source.
@@ -80,7 +85,10 @@ class SourceTree:
         found = []
         folders = [*MECHANISMS, self.machine] if self.mechanisms else [self.machine]
         for folder in ("shm_layout", *(f"workers/{one}" for one in folders)):
-            paths = sorted([*self.root.glob(f"{folder}/*.c"), *self.root.glob(f"{folder}/*.S")])
+            paths = sorted(
+                [*self.root.glob(f"{folder}/*.c"), *self.root.glob(f"{folder}/*.S")],
+                key=lambda path: (EDGES.get(path.name, 0), path.name),
+            )
             if not paths:
                 raise BuildError(f"{self.root / folder}: no C sources here")
             found += [Source(path, f"{folder}/{path.name}") for path in paths]
@@ -89,7 +97,9 @@ class SourceTree:
         return found
 
     def use_mechanisms(self, sources: Sequence[Source]) -> bool:
-        """Tell whether one of `sources` is written in the kernel's vocabulary."""
+        """Tell whether `sources` are no program of their own, but tasks on a kernel."""
+        if not any(MAIN.search(self._read(str(one.path)) or b"") for one in sources):
+            return True
         inside = f"{self.root}{os.sep}"
         names = {path.removeprefix(inside) for one in sources for path in self.closure(one.path)}
         return any(name.startswith(VOCABULARY) for name in names)

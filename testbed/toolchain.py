@@ -39,7 +39,14 @@ NO_VECTORS_GCC = ("-fno-tree-loop-distribute-patterns", "-minline-all-stringops"
 
 # The engine of the explorer. A switch between fibers saves no vector registers; every x86-64 since
 # 2008 counts bits; all of its code in one section, so that it can tell its own frames.
-ENGINE = (NO_VECTORS[0], *NO_VECTORS_GCC, "-O3", "-mpopcnt", "-fno-reorder-functions")
+ENGINE = (
+    NO_VECTORS[0],
+    *NO_VECTORS_GCC,
+    "-O3",
+    "-mpopcnt",
+    "-fno-reorder-functions",
+    "-fno-reorder-blocks-and-partition",
+)
 
 # The hooks of the race detector's instrumentation, with ours in place of its library: a call before
 # each access, volatile ones told apart. What a file's flags are to clang instead is `FOR_CLANG`.

@@ -365,10 +365,10 @@ class Teller:
 
     def _left_in_buffers(self) -> list[str]:
         last: dict[int, Seen] = {event.cpu: event for event in self.events}
+        held = [self.events[number] for _, event in sorted(last.items()) for number in event.stores]
         return [
-            f"{self.events[number].text} of CPU {cpu} had not reached memory{_at(self.events[number].place)}"
-            for cpu, event in sorted(last.items()) for number in event.stores
-            if self._is_visible(self.events[number])
+            f"{store.text} of CPU {store.cpu} had not reached memory{_at(store.place)}"
+            for store in held if self._is_visible(store)
         ]  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """Data have the names that the program gives them, members and elements included."""
 
-from pathlib import Path
 
 import pytest
 

@@ -101,7 +101,7 @@ static u32 recheck_blocked(u64 cpus)
 			continue;
 		}
 		if (is_eager(cpu->pending.kind)) {
-			engine.recheck = left & left - 1;
+			engine.recheck = left & (left - 1);
 			return id;
 		}
 		engine.ready |= 1UL << id;

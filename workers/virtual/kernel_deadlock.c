@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Tasks and CPUs of the kernel that wait for ever, by the notes that they leave before they wait. */
+/* Who waits for ever, a task or a CPU, by the notes that they leave before they wait. */
 #include "kernel.h"
 
 #include "report.h"

@@ -1,34 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Findings: written down where they are met, and then the run is over. */
 #include "report.h"
-#include "strategy.h"
 
 #define HASH_FACTOR 0x9e3779b97f4a7c15UL
 
-/* Of the first and the last files of this folder, which the linker puts side by side. */
-static void *const machine_functions[] = {
-	(void *)engine_step, (void *)engine_run, (void *)buffer_commit, (void *)virtual_finding,
-	(void *)agents_depend,
-};
-
-bool check_last_run(enum run_end end) __attribute__((weak));
-extern const struct strategy surw_strategy __attribute__((weak));
-
 bool is_machine_text(u64 pc)
 {
-	static u64 first, last;
-
-	if (!first) {
-		last = surw_strategy.choose ? (u64)surw_strategy.choose : 0;
-		first = check_last_run ? (u64)check_last_run : ~0UL;
-		for (u32 n = 0; n < ARRAY_SIZE(machine_functions); n++) {
-			u64 at = (u64)machine_functions[n];
-
-			first = at < first ? at : first;
-			last = at > last ? at : last;
-		}
-	}
-	return pc - first <= last - first;
+	return pc - (u64)machine_text_first < (u64)machine_text_last - (u64)machine_text_first;
 }
 
 static bool is_frame(u64 frame)

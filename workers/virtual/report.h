@@ -28,6 +28,8 @@ u32 report_walk(u64 *stack, u32 room, u64 pc, u64 frame);
 
 /* Is @pc in this machine's own code, and not in the code that it explores? */
 bool is_machine_text(u64 pc);
+void machine_text_first(void);
+void machine_text_last(void);
 
 /*
  * This CPU is about to wait at the word @addr, for what @what says and, if that

@@ -1,0 +1,112 @@
+"""Cores of the explorer: what is linked, instrumented, and part of a core's identity."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from testbed.build import Core, Flavour, Request, build
+from testbed.explore.story import KERNEL
+from testbed.layout import Layout
+from testbed.paths import project_root
+from testbed.sources import Source, SourceTree
+from testbed.toolchain import FOR_CLANG, INSTRUMENTED, SEEN_CALLS, Compiler
+
+PROGRAM = """
+#include <string.h>
+
+int from[64], to[64], answer = ANSWER;
+
+int main(void)
+{
+	memcpy(to, from, sizeof(to));
+	return answer - ANSWER;
+}
+"""
+
+TASKS = """
+#include <explore.h>
+
+static u64 word;
+
+TASK(0, only) { WRITE_ONCE(word, 1); }
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.c"
+    path.write_text(PROGRAM)
+    return path
+
+
+def built(path: Path, *defines: str) -> Core:
+    return build(Request(Flavour.VIRTUAL, extra=(path,), defines=defines))
+
+
+def calls_of(core: Core, function: str) -> str:
+    """Return the disassembly of a function."""
+    done = subprocess.run(
+        ["objdump", "-d", f"--disassemble={function}", "--no-show-raw-insn", core.path],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_macros_are_part_of_what_a_core_is(program: Path) -> None:
+    one, two, again = built(program, "ANSWER=1"), built(program, "ANSWER=2"), built(
+        program, "ANSWER=1"
+    )
+
+    assert one.build_id != two.build_id
+    assert one == again
+    assert one.warnings == ""
+
+
+def test_a_program_with_threads_is_linked_without_a_kernel(program: Path) -> None:
+    assert KERNEL not in Layout.of(built(program, "ANSWER=1")).symbols()
+
+
+def test_tasks_are_linked_with_the_kernel(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.c"
+    path.write_text(TASKS)
+
+    symbols = Layout.of(built(path)).symbols()
+    assert {KERNEL, "mutex_lock", "synchronize_rcu"} <= set(symbols)
+
+
+def test_accesses_and_calls_of_libc_are_seen(program: Path) -> None:
+    code = calls_of(built(program, "ANSWER=1"), "explored_main")
+
+    assert "call" in code
+    assert "<__tsan_read4>" in code
+    assert "<__wrap_memcpy>" in code
+    assert "<__tsan_func_entry>" not in code
+
+
+def test_the_engine_itself_is_not_instrumented(program: Path) -> None:
+    assert "tsan" not in calls_of(built(program, "ANSWER=1"), "engine_run")
+
+
+def test_functions_of_libc_are_wrapped_as_the_engine_defines_them() -> None:
+    tree = SourceTree(project_root(), "virtual", mechanisms=False)
+    wrapped = tree.wrapped(tree.core_sources())
+
+    assert {"malloc", "free", "memcpy"} <= set(wrapped)
+    assert wrapped == sorted(set(wrapped))
+
+
+def test_a_file_that_wraps_nothing_adds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.c"
+    path.write_text("int wrap_x, __wrapped;\n")
+
+    assert SourceTree(tmp_path, "virtual").wrapped([Source(path, "x.c")]) == []
+
+
+def test_clang_gets_its_own_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Compiler, "is_clang", lambda _self: True)
+    spelled = Compiler(Path("clang"), "clang").spelled([*SEEN_CALLS, *INSTRUMENTED])
+
+    assert not set(spelled) & set(FOR_CLANG)
+    assert "-fsanitize=thread" in spelled
+    assert spelled.count("-mllvm") == 2
