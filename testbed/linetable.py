@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from io import BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class LineTables:
     def __init__(self, path: Path) -> None:
         from elftools.elf.elffile import ELFFile
 
-        # It stays open: units are read as they are asked for.
+        # Kept, since units are read as they are asked for; there is no file to be closed.
         self._file = BytesIO(path.read_bytes())
         self._dwarf = ELFFile(self._file).get_dwarf_info()
         self._ranges: Any = self._dwarf.get_aranges()

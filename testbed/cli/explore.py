@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from testbed.explore.run import ExploreOptions
     from testbed.explore.schedule import ScheduleFile
     from testbed.explore.search import SearchOptions
+    from testbed.findings import Summary
 
 DEFAULT_DURATION_S = 60.0
 DEFAULT_BUFFER = 8
@@ -100,6 +101,11 @@ def _list(wanted: bool) -> int:
 
 def run_explore(named: str, values: dict[str, Any]) -> int:
     """Explore as the command line asks, say how it went, and write its report."""
+    return searched(named, values)[1]
+
+
+def searched(named: str, values: dict[str, Any]) -> tuple[Summary, int]:
+    """Do the same, and return what it came to, with the exit status."""
     from testbed.cli.output import announce, progress_display
     from testbed.cli.stress import logging_to
     from testbed.explore.run import explore as run
@@ -117,7 +123,7 @@ def run_explore(named: str, values: dict[str, Any]) -> int:
         summary = run(target, options, display, folder)
     summary = folder.finish(summary)
     folder.event("end", verdict=str(summary.verdict), reason=summary.reason)
-    return announce(summary, folder, as_json)
+    return summary, announce(summary, folder, as_json)
 
 
 def run_schedule(

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -90,6 +90,10 @@ def from_explored(
             f"{shlex.join(document.command)}"
         )
     finding = findings[0]
+    if "--schedule" not in finding.command:
+        summary, status = explored_by(finding.command, runs, as_json)
+        click.echo(comparison({finding.signature}, summary, 1), err=as_json)
+        return status
     folder = path if isinstance(document, Finding) else path.parent / "findings" / path.name
     kept = schedule_path(folder, finding)
     if kept.is_file():
@@ -112,15 +116,32 @@ def explored_again(
         runs: the folder of all runs.
         as_json: only JSON goes to stdout.
     """
-    from testbed.cli.explore import explore, run_schedule
+    from testbed.cli.explore import run_schedule
+
+    named, values = arguments_of(command, runs, as_json)
+    return run_schedule(named, values, schedule, expected)
+
+
+def explored_by(command: tuple[str, ...], runs: Path | None, as_json: bool) -> tuple[Summary, int]:
+    """Search again as `command` does."""
+    from testbed.cli.explore import searched
+
+    named, values = arguments_of(command, runs, as_json)
+    return searched(named, values)
+
+
+def arguments_of(
+    command: tuple[str, ...], runs: Path | None, as_json: bool
+) -> tuple[str, dict[str, Any]]:
+    """Return what ``testbed explore`` makes of the arguments in `command`: target and options."""
+    from testbed.cli.explore import explore
 
     with explore.make_context("explore", list(command[2:])) as context:
         values = dict(context.params)
-    named = values.pop("target")
+    named: str = values.pop("target")
     for unused in ("list_them", "schedule"):
         values.pop(unused)
-    values |= {"runs": runs, "as_json": as_json}
-    return run_schedule(named, values, schedule, expected)
+    return named, values | {"runs": runs, "as_json": as_json}
 
 
 def again(

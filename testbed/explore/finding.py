@@ -63,7 +63,8 @@ class Reader:
         if other is not None and not other.stack:
             other = None
         objects = values.get("object", 0), values.get("other_object", values.get("object", 0))
-        story = Teller(result, names, threads, self.core.source).story(here, other, objects)
+        teller = Teller(result, names, threads, self.core.source)
+        story = teller.story(here, other, objects, unordered=kind is Kind.DATA_RACE)
         text = {name: _value_text(kind, name, values, names, threads) for name in values}
         said = sentence(kind, here, other, text)
         if kind is Kind.DEADLOCK and not values["tasks_in_cycle"]:

@@ -16,7 +16,7 @@ from testbed.explore.finding import Reader
 from testbed.explore.process import Pool, Result
 from testbed.explore.schedule import ScheduleFile, encode
 from testbed.explore.search import Ended, Outcome, Search, SearchOptions
-from testbed.explore.shrink import shrink
+from testbed.explore.shrink import goes_in_circles, shrink
 from testbed.explore.strategies import EXHAUSTIVE
 from testbed.explore.target import Target, build_target
 from testbed.explore.world import World
@@ -96,8 +96,9 @@ def explore(
             findings = (finding,)
             if folder is not None:
                 folder.write_finding(finding)
-                document = schedule_file(target, options, core, small, outcome.strategy)
-                folder.write(f"findings/{finding.signature}.schedule", encode(document))
+                if "--schedule" in finding.command:
+                    document = schedule_file(target, options, core, small, outcome.strategy)
+                    folder.write(f"findings/{finding.signature}.schedule", encode(document))
         passing = None
         if options.show_pass and outcome.passed is not None:
             passing = reader.story(_shown(pool, search, outcome.passed))
@@ -135,6 +136,9 @@ def told_finding(
     """
     finding = reader.finding(small)
     command = (*options.command[:3], *options.same_run, "--schedule", str(small.schedule))
+    if goes_in_circles(small):
+        # No single run shows it: the search does.
+        command = (*options.command[:3], "--strategy", "stateful", *options.same_run)
     count, found_with = 1, 0
     if outcome is not None and outcome.failure is not None:
         count = outcome.totals.ends.get("failed", 0) or 1
@@ -216,6 +220,8 @@ def _searched(outcome: Outcome, options: SearchOptions) -> Searched:
         bounds.append(f"at most {options.preemption_bound} preemptions and early drains")
     if totals.ends.get("bound"):
         bounds.append(f"at most {options.max_steps:,} operations of a run")
+    if options.races and outcome.strategy == "stateful":
+        bounds.append("data races were not looked for")
     if options.ticks:
         bounds.append(f"at most {options.ticks} timer interrupts of each CPU")
     words = {

@@ -233,15 +233,23 @@ class Search:
         first = self._sample("portfolio", BATCH)
         if first.ended is not Ended.RUNS:
             return first
-        most = min(FIRST_RUNS, max(BATCH, FIRST_OPERATIONS // max(first.totals.longest, 1)))
         # Runs of an exhaustive search are not runs of a sample, so both are counted by themselves.
-        sampled, self.totals = self.totals, Totals()
-        everything = options.job("exhaust", EXHAUSTIVE[0], runs=most)
-        tried = self._ordered([everything], EXHAUSTIVE[0], options.duration_s / 2)
-        if tried.ended not in (Ended.RUNS, Ended.DURATION):
-            return tried
+        sampled = self.totals
+        for strategy, share in (("dpor", 0.4), ("stateful", 0.6)):
+            self.totals = Totals()
+            tried = self._try(strategy, first, options.duration_s * share)
+            if tried.ended not in (Ended.RUNS, Ended.DURATION):
+                return tried
         self.totals = sampled
         return self._sample("portfolio", options.runs, first_run=BATCH)
+
+    def _try(self, strategy: str, first: Outcome, until_s: float) -> Outcome:
+        """Search everything if that is quick; what spins has endless runs, but few states."""
+        most = min(FIRST_RUNS, max(BATCH, FIRST_OPERATIONS // max(first.totals.longest, 1)))
+        if strategy == "dpor" and first.totals.ends.get("bound"):
+            return Outcome(Ended.RUNS, strategy, self.totals)
+        job = self.options.job("exhaust", strategy, runs=most)
+        return self._ordered([job], strategy, until_s)
 
     def _sample(self, strategy: str, runs: int = 0, first_run: int = 0) -> Outcome:
         most = runs or self.options.runs

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from testbed.explore.process import Pool, Result
@@ -22,6 +23,9 @@ BATCHES = 16
 OTHERS_S = 5.0
 MINIMIZE_S = 20.0
 
+# Operations of a circle that are shown.
+CIRCLE_STEPS = 32
+
 
 def shrink(pool: Pool, options: SearchOptions, failure: Result) -> Result:
     """Return the result of replaying the smallest schedule, with its events.
@@ -31,6 +35,8 @@ def shrink(pool: Pool, options: SearchOptions, failure: Result) -> Result:
         options: of the search that found `failure`.
         failure: the first failing run.
     """
+    if goes_in_circles(failure):
+        return _way_in(pool, options, failure)
     best = failure
     if not _takes_long(failure):
         found = [failure, *_others(pool, options, failure)]
@@ -40,6 +46,26 @@ def shrink(pool: Pool, options: SearchOptions, failure: Result) -> Result:
     flags = options.flags("show") - {"all", "check"}
     job = options.job("replay", "replay", schedule=best.schedule, flags=flags)
     return pool.one().do(job)
+
+
+def goes_in_circles(failure: Result) -> bool:
+    """Tell whether a finding is about all schedules from some state on, and not about one run."""
+    record: Any = failure.finding
+    return kind_of(int(record["kind"])) is Kind.LIVELOCK
+
+
+def _way_in(pool: Pool, options: SearchOptions, failure: Result) -> Result:
+    """Return the run that came to a state without a way out, and some steps of the circle."""
+    flags = options.flags("show") - {"all", "check", "races"}
+    steps = min(failure.longest + CIRCLE_STEPS, options.max_steps)
+    job = options.job(
+        "replay", "replay", schedule=failure.schedule, flags=flags, max_steps=steps
+    )
+    shown = pool.one().do(job)
+    return replace(
+        shown, end=failure.end, signature=failure.signature, finding=failure.finding,
+        waiting=failure.waiting,
+    )  # fmt: skip
 
 
 def _takes_long(failure: Result) -> bool:

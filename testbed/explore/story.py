@@ -134,14 +134,16 @@ class Teller:
             event.text = self._text(event)
 
     def story(
-        self, here: Side | None = None, other: Side | None = None, objects: tuple[int, int] = (0, 0)
-    ) -> Story:
+        self, here: Side | None = None, other: Side | None = None,
+        objects: tuple[int, int] = (0, 0), unordered: bool = False,
+    ) -> Story:  # fmt: skip
         """Return the story.
 
         Args:
             here: the side that met the finding that the run ended with.
             other: the other one.
             objects: addresses of what the two accessed; 0 = not known.
+            unordered: the finding is that nothing orders the two.
         """
         self._mark(here, "here", objects[0])
         self._mark(other, "other", objects[1])
@@ -151,7 +153,7 @@ class Teller:
         self._visible = self._shared()
         chosen = self._chosen()
         steps = self._steps(chosen)
-        why = list(why_not_ordered(self.events, here, other)) if other is not None else []
+        why = list(why_not_ordered(self.events, here, other)) if unordered else []
         if flip:
             why.append(flip_sentence(self.events[flip[0]], self.events[flip[1]]))
         used = sorted({step.cpu for step in steps if step.cpu >= 0})
