@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from io import BytesIO
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 

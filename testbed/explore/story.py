@@ -300,6 +300,7 @@ class Teller:
             buffer=tuple(
                 self.events[number].text for number in event.stores
                 if self._is_visible(self.events[number])
+                and "undone" not in self.events[number].flags
                 and not (at_once and number == event.number)
             ),
             marks=tuple(dict.fromkeys(marks)),
@@ -370,7 +371,7 @@ class Teller:
         held = [self.events[number] for _, event in sorted(last.items()) for number in event.stores]
         return [
             f"{store.text} of CPU {store.cpu} had not reached memory{_at(store.place)}"
-            for store in held if self._is_visible(store)
+            for store in held if self._is_visible(store) and "undone" not in store.flags
         ]  # fmt: skip
 
 

@@ -48,7 +48,9 @@ def why_not_ordered(
 
 def flip_sentence(first: Seen, second: Seen) -> str:
     """Return what decides: the order of two events."""
-    return f"if B, {_told(second)}, comes before A, {_told(first)}, the run passes"
+    # Of a store that had not left its buffer, it is the way to memory that comes too late.
+    verb = "reaches memory before" if second.kind == "store" else "comes before"
+    return f"if B, {_told(second)}, {verb} A, {_told(first)}, the run passes"
 
 
 def _told(event: Seen) -> str:
