@@ -15,7 +15,7 @@ from testbed.paths import project_root
 
 Figures = dict[str, Any]
 
-ROUNDS = 5
+ROUNDS = 3
 SEED = 1
 BUFFER = 8
 MAX_STEPS = 100_000
