@@ -35,7 +35,6 @@ enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
 #define AGENT_KIND(agent) ((agent) / VIRTUAL_CPUS)
 #define AGENT_OF_CPU(agent) ((agent) % VIRTUAL_CPUS)
 #define AGENTS 64
-#define AGENT_PICK 64         /* intervention: a choice of data, not of an agent */
 #define AGENT_NOBODY 255      /* intervention.cpu: no CPU could have gone on */
 
 /*
@@ -47,9 +46,8 @@ enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
  */
 struct intervention {
 	u32 event;            /* operations that the CPU has done */
-	u8 cpu;               /* 0..VIRTUAL_CPUS-1; AGENT_NOBODY */
-	u8 agent;             /* AGENT(kind, cpu); AGENT_PICK */
-	u16 value;            /* AGENT_PICK: which of the alternatives, 1.. */
+	u16 cpu;              /* 0..VIRTUAL_CPUS-1; AGENT_NOBODY */
+	u16 agent;            /* AGENT(kind, cpu) */
 };
 
 enum explore_command {
@@ -189,6 +187,11 @@ enum waiting_for {
 	WAITING_BARRIER,      /* others to come to it as well */
 	WAITING_ONCE,         /* another CPU to be done with the initialization */
 	WAITING_ANYTHING,     /* somebody to change something: a loop that looks again and again */
+	WAITING_SPINLOCK,     /* of a kernel's tasks: object to be given back */
+	WAITING_COMPLETION,
+	WAITING_CROSS_CALL,   /* a CPU to do what object says */
+	WAITING_GRACE_PERIOD, /* a CPU to pass through a quiescent state */
+	WAITING_STOP_MACHINE, /* other stoppers to come to the same state */
 };
 
 /* A CPU that waits for ever. */
@@ -198,11 +201,11 @@ struct waiting {
 	u32 waits_for;        /* the CPU that would have to act; AGENT_NOBODY = not known */
 	u32 in_cycle;         /* 1 = waits for one that waits for it */
 	u32 task;             /* index of the task or thread */
-	u32 pad;
+	u32 owner;            /* 1 + index of the task that would have to act; 0 = by its CPU */
 	u64 object;           /* address; 0 = none */
 	u64 value;            /* that is found there */
 	u64 pc;
-	u64 caller[3];        /* return addresses above; 0 = none */
+	u64 caller[7];        /* return addresses above; 0 = none */
 };
 
 /* SPLIT: a part of the tree, to be written into a job's prefix[] and prefix_sleep[]. */
@@ -268,12 +271,15 @@ static_assert(sizeof(struct explored_task) == 64, "an array in a section has no 
 
 #define MAX_EXPLORED_TASKS 64
 
+#define STOP_SOON 1           /* end the job with what there is */
+#define STOP_NOW 2            /* nobody wants its result: no need to wait for a run's end */
+
 struct explore {
 	u64 magic;            /* EXPLORE_MAGIC: Python writes it last */
 	u32 index;            /* of this process */
 	u32 cpus;             /* kernel programs: CPUs to boot */
 	u32 heartbeat;        /* the explorer adds now and then while it works */
-	u32 stop;             /* Python: end the job soon, with what there is */
+	u32 stop;             /* Python: STOP_* */
 	u64 progress;         /* executions of the job so far */
 	/* Python: tasks and functions besides those that the C files mark. */
 	u32 nr_tasks;

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from testbed.cache import Cache, Core, Record
 from testbed.errors import BuildError
+from testbed.joined import declared, find_objcopy, identity, join, visible
 from testbed.patches import copy_with_patches
 from testbed.paths import cache_folder, project_root
 from testbed.sources import Source, SourceTree, digest
@@ -76,6 +77,23 @@ class _Unit:
 
 
 @dataclass(frozen=True)
+class _Engine:
+    """Objects that are linked as one, see `testbed.joined`.
+
+    Attributes:
+        own: the units of which it is made.
+        others: the rest of the stock core.
+        key: names the object.
+        objcopy: makes it.
+    """
+
+    own: tuple[_Unit, ...]
+    others: tuple[_Unit, ...]
+    key: str
+    objcopy: Path
+
+
+@dataclass(frozen=True)
 class _Job:
     """One build: the sources where they are, what to make of them, and where."""
 
@@ -84,6 +102,7 @@ class _Job:
     link_flags: tuple[str, ...]
     compiler: Compiler
     cache: Cache
+    engine: "_Engine | None" = None
 
 
 def build(request: Request = STOCK, *, root: Path | None = None, cache: Path | None = None) -> Core:
@@ -107,7 +126,9 @@ def build(request: Request = STOCK, *, root: Path | None = None, cache: Path | N
             if request.flavour is Flavour.VIRTUAL:
                 tree.mechanisms = tree.use_mechanisms(extra)
             units = _plan(tree, extra, request.defines, compiler)
-            core = _find_or_make(_Job(tree, units, _link_flags(tree, units), compiler, kept))
+            engine = _engine(tree, units[: len(units) - len(extra)], compiler)
+            flags = _link_flags(tree, units)
+            core = _find_or_make(_Job(tree, units, flags, compiler, kept, engine))
             if core is not None:
                 return core
     raise BuildError(f"{checkout}: the sources change while they are built: wait, and build again")
@@ -115,7 +136,8 @@ def build(request: Request = STOCK, *, root: Path | None = None, cache: Path | N
 
 def _find_or_make(job: _Job) -> Core | None:
     """Return the core; None if a source changed meanwhile."""
-    build_id = digest(*job.link_flags, *(unit.key for unit in job.units))
+    joined = (job.engine.key,) if job.engine else ()
+    build_id = digest(*job.link_flags, *joined, *(unit.key for unit in job.units))
     try:
         core = job.cache.core(build_id)
         if core is None:
@@ -182,52 +204,99 @@ def _link_flags(tree: SourceTree, units: Sequence[_Unit]) -> tuple[str, ...]:
     return (*LINK_FLAGS, *(f"-Wl,--wrap={name}" for name in tree.wrapped(own)))
 
 
+def _engine(tree: SourceTree, units: tuple[_Unit, ...], compiler: Compiler) -> _Engine | None:
+    """Return what of the stock core is joined; None: nothing, or nothing can be."""
+    objcopy = find_objcopy()
+    if tree.machine != Flavour.VIRTUAL.value or objcopy is None:
+        return None
+    folder = f"workers/{tree.machine}/"
+    own = tuple(unit for unit in units if unit.source.name.startswith(folder))
+    others = tuple(unit for unit in units if unit not in own)
+    parts = [compiler.identity, identity(objcopy), *(unit.key for unit in units)]
+    key = digest("joined", *parts, *sorted(_promised(tree)))
+    return _Engine(own, others, key, objcopy)
+
+
+def _promised(tree: SourceTree) -> set[str]:
+    """Return what the headers declare that a user's file may include."""
+    return declared(tree.vocabulary().values())
+
+
 def _make(job: _Job, build_id: str) -> Core | None:
     """Compile what is missing, link, and put the core into the cache; its lock is held.
 
     None: a source was changed after its key was made, so nothing of this is to be kept.
     """
-    missing = [unit for unit in job.units if not job.cache.object(unit.key).exists()]
+    engine = job.engine
     with job.cache.workplace() as work:
-        _write_ninja_file(job, missing, work)
-        done = subprocess.run(
-            [find_ninja(), "--quiet", "-k", "0", "-C", job.tree.root, "-f", work / "build.ninja"],
-            check=False,
-            env=os.environ | {"PWD": str(job.tree.root), "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-        )
-        if job.tree.changed():
+        if engine is not None and not job.cache.object(engine.key).exists():
+            if not _run_ninja(job, job.units, work):
+                return None
+            objects = [job.cache.object(unit.key) for unit in engine.own]
+            others = [job.cache.object(unit.key) for unit in engine.others]
+            names = visible(objects, others, _promised(job.tree), job.compiler)
+            join(objects, names, work / "joined.o", job.compiler, engine.objcopy)
+            job.cache.keep(engine.key, work / "joined.o", "")
+        units = [unit for unit in job.units if engine is None or unit not in engine.own]
+        if not _run_ninja(job, units, work, link=True):
             return None
-        # Whatever did compile is kept, even if another file did not.
-        made = [unit for unit in missing if _object(work, unit).exists()]
-        for unit in made:
-            _check_includes(job, unit, work)
-            job.cache.keep(unit.key, _object(work, unit), _text(work / f"{unit.key}.log"))
-        if done.returncode != 0:
-            failed = [unit for unit in missing if unit not in made]
-            raise _failure(failed, work, done.stdout + done.stderr)
         warnings = "".join(job.cache.warnings(unit.key) for unit in job.units)
-        names = tuple(unit.source.name for unit in job.units)
-        record = Record(job.compiler.version(), names, warnings)
+        names_of = tuple(unit.source.name for unit in job.units)
+        record = Record(job.compiler.version(), names_of, warnings)
         texts = job.tree.texts([unit.source for unit in job.units])
         core = job.cache.publish(work / "result", build_id, record, texts)
     job.cache.prune()
     return core
 
 
-def _write_ninja_file(job: _Job, missing: Sequence[_Unit], work: Path) -> None:
+def _run_ninja(job: _Job, units: Sequence[_Unit], work: Path, *, link: bool = False) -> bool:
+    """Compile those of `units` that are missing, then link if that is wanted.
+
+    False: a source was changed meanwhile.
+    """
+    missing = [unit for unit in units if not job.cache.object(unit.key).exists()]
+    _write_ninja_file(job, missing, work, link=link)
+    done = subprocess.run(
+        [find_ninja(), "--quiet", "-k", "0", "-C", job.tree.root, "-f", work / "build.ninja"],
+        check=False,
+        env=os.environ | {"PWD": str(job.tree.root), "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+    )
+    if job.tree.changed():
+        return False
+    # Whatever did compile is kept, even if another file did not.
+    made = [unit for unit in missing if _object(work, unit).exists()]
+    for unit in made:
+        _check_includes(job, unit, work)
+        job.cache.keep(unit.key, _object(work, unit), _text(work / f"{unit.key}.log"))
+    if done.returncode != 0:
+        failed = [unit for unit in missing if unit not in made]
+        raise _failure(failed, work, done.stdout + done.stderr)
+    return True
+
+
+def _write_ninja_file(job: _Job, missing: Sequence[_Unit], work: Path, *, link: bool) -> None:
     lines = [f"builddir = {_ninja_path(work)}", "rule run", "  command = $cmd"]
     for unit in missing:
         command = _compile_command(job, unit, work)
         lines += _statement(_object(work, unit), [unit.source.path], command, work, unit.key)
-    objects = [
-        _object(work, unit) if unit in missing else job.cache.object(unit.key) for unit in job.units
-    ]
-    link = [str(job.compiler.path), *job.link_flags, *map(str, objects)]
-    (work / "result").mkdir()
-    lines += _statement(work / "result" / "core", objects, link, work, "link")
+    if link:
+        keys = {unit.key for unit in missing}
+        objects = [
+            work / f"{key}.o" if key in keys else job.cache.object(key) for key in _linked(job)
+        ]
+        command = [str(job.compiler.path), *job.link_flags, *map(str, objects)]
+        (work / "result").mkdir()
+        lines += _statement(work / "result" / "core", objects, command, work, "link")
     (work / "build.ninja").write_text("\n".join(lines) + "\n")
+
+
+def _linked(job: _Job) -> list[str]:
+    """Return the keys of what is linked, in order: an engine in place of what it is made of."""
+    if job.engine is None:
+        return [unit.key for unit in job.units]
+    return [job.engine.key, *(unit.key for unit in job.units if unit not in job.engine.own)]
 
 
 def _object(work: Path, unit: _Unit) -> Path:

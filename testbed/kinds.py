@@ -39,6 +39,10 @@ class Kind(StrEnum):
     LIVELOCK = "livelock"
 
 
+# The sentence of a deadlock of one task.
+HELD_BY_ITSELF = "{task} on {cpu} waits for {wait_kind} {object}, which it holds itself"
+
+
 @dataclass(frozen=True)
 class Words:
     """How one kind is told.

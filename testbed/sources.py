@@ -104,6 +104,14 @@ class SourceTree:
         names = {path.removeprefix(inside) for one in sources for path in self.closure(one.path)}
         return any(name.startswith(VOCABULARY) for name in names)
 
+    def vocabulary(self) -> dict[str, bytes]:
+        """Return the headers that a user's file may include, and what they include, by path."""
+        found: dict[str, bytes] = {}
+        for folder in ("shm_layout", "workers/include", *(f"workers/{one}" for one in MECHANISMS)):
+            for header in sorted(self.root.glob(f"{folder}/*.h")):
+                found |= {path: self._read(path) or b"" for path in self.closure(header)}
+        return found
+
     def wrapped(self, sources: Sequence[Source]) -> list[str]:
         """Return the functions of libc for which `sources` have a ``__wrap_`` of their own."""
         found: set[str] = set()

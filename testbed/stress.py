@@ -6,9 +6,10 @@ when its tasks ended by themselves and every audit was made.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,6 +69,23 @@ class RunOptions:
     patches: tuple[Path, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     stop_on_first: bool = True
+
+    @classmethod
+    def of(cls, harness: Harness, values: Mapping[str, Any]) -> RunOptions:
+        """Return the options of a run from those of a command line, by name."""
+        return cls(
+            cpus=values["cpus"],
+            seed=values["seed"],
+            duration_s=values["duration"],
+            poke=values["poke"],
+            hang_ms=values["hang_ms"],
+            tick_us=values["tick_us"],
+            cores=values["cores"] or len(os.sched_getaffinity(0)),
+            pin=values["pin"],
+            patches=tuple(values["patches"]),
+            extra={option.name: values[option.name] for option in harness.options},
+            stop_on_first=not values["keep_going"],
+        )
 
 
 @dataclass(frozen=True)

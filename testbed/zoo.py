@@ -1,10 +1,11 @@
 """Real bugs are put back, one patch at a time: does a run find each of them, and as what?
 
 ``stress/zoo/NAME.patch`` breaks the core the way its history had it broken; ``NAME.toml`` beside
-it says which harness shows the bug, which kinds of findings count, and what to expect. Silence
-elsewhere is worth as much as this table.
+it says which harness shows the bug on the real machine, which file shows it to the explorer, which
+kinds of findings count, and what to expect. Silence elsewhere is worth as much as this table.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,14 +18,25 @@ from typing import Any, Literal
 import msgspec
 
 from testbed import stress
+from testbed.commands import stress_command, with_command
 from testbed.errors import TestbedError
+from testbed.explore.command import options_with_command
+from testbed.explore.run import explore
+from testbed.explore.search import SearchOptions
+from testbed.explore.target import find_target
 from testbed.findings import Finding, Kind, Place, Summary, Verdict, place_of
 from testbed.harness import Harness, load, stress_folder
 from testbed.runs import RunFolder
-from testbed.stress import Progress
+from testbed.stress import Progress, RunOptions
 
-__all__ = ["Bug", "Entry", "ZooError", "ZooResult", "entries", "look", "run", "zoo_folder"]
+__all__ = [
+    "Bug", "Entry", "Mode", "ZooError", "ZooResult", "entries", "explored", "look", "run",
+    "zoo_folder",
+]  # fmt: skip
 
+# The machine to look on.
+Mode = Literal["real", "virtual"]
+MODES: tuple[Mode, ...] = ("real", "virtual")
 
 # One machine looks for so long, then another seed has its turn: a seed chooses what is probed, and
 # not every choice can show every bug.
@@ -78,6 +90,10 @@ class Entry:
         """The harness that shows it."""
         return load(self.bug.harness)
 
+    def is_for(self, mode: Mode) -> bool:
+        """Tell whether that machine can show it."""
+        return bool(self.bug.harness if mode == "real" else self.bug.explore)
+
     def values(self, cpus: int | None, seed: int, duration_s: float) -> dict[str, Any]:
         """Return the options of a run that looks for it, by name, as a command line has them."""
         own = {option.name: option.default for option in self.harness.options}
@@ -93,14 +109,17 @@ class Entry:
 
 
 class ZooResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of looking for one bug.
+    """What became of looking for one bug on one machine.
 
     Attributes:
+        machine: "real" or "virtual".
         found: a finding was made, of a kind that counts.
         kind: of the finding, "" if there was none. Not found and yet a kind: it was another one.
         here, other: its two places, "" if there was none.
-        expected: it is meant to be found; False: hard on real hardware, `reason` says why.
+        expected: it is meant to be found; False: hard on this machine, `reason` says why.
         hits: how often the finding came back.
+        executions: runs that the explorer made until then.
+        interventions: in the explorer's smallest run that shows it.
         seconds: for how long machines ran until then.
         command: argv that runs it again.
         report: path of the finding's report, "" without one.
@@ -110,12 +129,15 @@ class ZooResult(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     title: str
     source: str
+    machine: Mode
     found: bool
     kind: str = ""
     here: str = ""
     other: str = ""
     expected: bool
     hits: int = 0
+    executions: int = 0
+    interventions: int = 0
     seconds: float
     command: tuple[str, ...] = ()
     report: str = ""
@@ -143,14 +165,14 @@ def zoo_folder() -> Path:
 
 
 def entries(
-    names: Sequence[str] = (), folder: Path | None = None, virtual: bool = False
+    names: Sequence[str] = (), folder: Path | None = None, mode: Mode | None = None
 ) -> list[Entry]:
-    """Return the bugs of these names, all that one machine can show without one.
+    """Return the bugs of these names, all of them without one.
 
     Args:
         names: of bugs.
         folder: where they are; `zoo_folder()` by default.
-        virtual: those that the explorer can show, rather than the real machine.
+        mode: those only that this machine can show.
 
     Raises:
         ZooError: there is none of a name, or one cannot be used.
@@ -163,9 +185,7 @@ def entries(
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
             raise ZooError(f"{name}: no such bug in the zoo; {hint}")
     found = [_entry(folder / f"{name}.toml") for name in names or known]
-    if names:
-        return found
-    return [entry for entry in found if (entry.bug.explore if virtual else entry.bug.harness)]
+    return [entry for entry in found if mode is None or entry.is_for(mode)]
 
 
 def _entry(path: Path) -> Entry:
@@ -184,7 +204,7 @@ def _entry(path: Path) -> Entry:
 
 def run(
     names: Sequence[str] = (),
-    mode: str = "real",
+    mode: Mode | None = None,
     jobs: int = 1,
     budget_s: float | None = None,
     seed: int = 0,
@@ -197,7 +217,7 @@ def run(
 
     Args:
         names: of the bugs; all of them without one.
-        mode: the machine to look on; "real".
+        mode: the machine to look on; None: on each that can show the bug.
         jobs: bugs to look for at the same time.
         budget_s: for each bug, s; None = as the bug says.
         seed: of every random choice.
@@ -207,58 +227,108 @@ def run(
         done: called after each bug, in the order in which they end.
 
     Returns:
-        One result for each bug, in the order of `names`.
+        One result for each bug and machine, in the order of `names`.
 
     Raises:
-        ZooError: an unknown bug.
+        ZooError: an unknown bug, or one that the machine cannot show.
         TestbedError: a patch does not apply, or no machine can run here.
     """
-    if mode != "real":
-        raise ZooError(f"mode {mode}: bugs are looked for on the real machine, mode real")
     chosen = entries(names, folder)
-    for entry in chosen:
-        if not entry.bug.harness:
-            raise ZooError(
-                f"{entry.name}: only the explorer shows it: "
-                f"testbed explore stress/{entry.bug.explore} --patch {entry.patch}"
-            )
+    if names and mode is not None:
+        _check_all(chosen, mode)
     search = _Search(budget_s, seed, cpus, runs, threading.Event())
-    results: dict[str, ZooResult] = {}
+    searches = [
+        (entry, one) for entry in chosen for one in ([mode] if mode else MODES)
+        if entry.is_for(one)
+    ]  # fmt: skip
     # Never on the main thread, so that Ctrl-C ends all of it and not one run.
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(_look, entry, search) for entry in chosen]
+        futures = [pool.submit(LOOK[one], entry, search) for entry, one in searches]
         try:
             for future in as_completed(futures):
-                result = future.result()
-                results[result.name] = result
-                done(result)
+                done(future.result())
         finally:
             search.stopped.set()
             pool.shutdown(cancel_futures=True)
-    return [results[entry.name] for entry in chosen]
+    return [future.result() for future in futures]
+
+
+def _check_all(chosen: Sequence[Entry], mode: Mode) -> None:
+    for entry in chosen:
+        if not entry.is_for(mode):
+            who, other = ("explorer", "virtual") if mode == "real" else ("real machine", "real")
+            raise ZooError(f"{entry.name}: only the {who} shows it: choose --{other}")
 
 
 def look(entry: Entry, budget_s: float, seed: int, runs: Path | None = None) -> ZooResult:
-    """Look for one bug, see `run`."""
+    """Look for one bug on the real machine, see `run`."""
     return _look(entry, _Search(budget_s, seed, None, runs, threading.Event()))
 
 
-def _look(entry: Entry, search: _Search) -> ZooResult:
-    from testbed.cli.stress import run_options
+def explored(
+    entry: Entry, search: SearchOptions, cpus: int = 0, folder: RunFolder | None = None,
+    progress: Callable[[Any], None] = lambda _progress: None,
+) -> Summary:  # fmt: skip
+    """Return what the explorer says of one bug.
 
+    Args:
+        entry: a bug that it can show.
+        search: how to search.
+        cpus: of the explored machine; 0 = as many as the tasks need.
+        folder: gets the finding when it is made.
+        progress: called all the time.
+    """
+    target = find_target(str(stress_folder() / entry.bug.explore))
+    options = options_with_command(target.named, search, (entry.patch,), cpus=cpus)
+    return explore(target, options, progress, folder)
+
+
+def _explore(entry: Entry, search: _Search) -> ZooResult:
+    budget_s = search.budget_s or entry.bug.budget_s
+    options = SearchOptions(
+        seed=search.seed, processes=len(os.sched_getaffinity(0)), duration_s=budget_s,
+        # There is something to find: trying everything first would only take time.
+        strategy="portfolio",
+    )  # fmt: skip
+    folder = RunFolder.create(f"zoo-explore-{entry.name}", search.runs)
+    folder.event("start", seed=search.seed)
+    summary = explored(entry, options, search.cpus or 0, folder, _Elapsed(search.stopped))
+    summary = folder.finish(summary)
+    folder.event("end", verdict=str(summary.verdict), reason=summary.reason)
+    values = {
+        "machine": "virtual",
+        "seconds": summary.duration_s,
+        "executions": int(summary.counters.get("executions", 0)),
+    }
+    if not summary.findings:
+        return _result(entry, found=False, reason=summary.reason, **values)
+    finding = _first(entry, summary)
+    story = finding.story
+    interventions = len(story.interventions) if story else 0
+    return _with_finding(
+        entry, finding, folder, interventions=interventions, command=finding.command, **values
+    )
+
+
+def _look(entry: Entry, search: _Search) -> ZooResult:
     budget_s = search.budget_s or entry.bug.budget_s
     looked_s, turns, reason = 0.0, 0, ""
     while looked_s < budget_s:
         turn_s = round(max(min(TURN_S, budget_s - looked_s), 0.5), 1)
         values = entry.values(search.cpus, (search.seed + turns) % 2**64, turn_s)
         elapsed, turns = _Elapsed(search.stopped), turns + 1
-        summary = stress.run(entry.harness, run_options(entry.harness, values), elapsed)
+        summary = stress.run(entry.harness, RunOptions.of(entry.harness, values), elapsed)
         looked_s += max(elapsed.seconds, 0.1)
         if summary.findings:
-            return _found(entry, values, _with_command(entry, summary, values), looked_s, search)
+            command = stress_command(entry.harness, entry.bug.harness, values)
+            return _found(entry, values, with_command(summary, command), looked_s, search)
         if summary.verdict is Verdict.UNKNOWN:
             reason = summary.reason
-    return _result(entry, found=False, seconds=looked_s, reason=reason or entry.bug.reason)
+    told = reason or entry.bug.reason
+    return _result(entry, machine="real", found=False, seconds=looked_s, reason=told)
+
+
+LOOK: dict[Mode, Callable[[Entry, _Search], ZooResult]] = {"real": _look, "virtual": _explore}
 
 
 class _Elapsed:
@@ -275,13 +345,6 @@ class _Elapsed:
             raise _Stopped
 
 
-def _with_command(entry: Entry, summary: Summary, values: dict[str, Any]) -> Summary:
-    """Return `summary` with the command that does it again."""
-    from testbed.cli.stress import command_of, with_command
-
-    return with_command(summary, command_of(entry.harness, entry.bug.harness, values))
-
-
 def _found(
     entry: Entry, values: dict[str, Any], summary: Summary, seconds: float, search: _Search
 ) -> ZooResult:
@@ -290,6 +353,12 @@ def _found(
     summary = folder.finish(summary)
     folder.event("end", verdict=str(summary.verdict), reason=summary.reason)
     finding = _first(entry, summary)
+    return _with_finding(
+        entry, finding, folder, machine="real", seconds=seconds, command=summary.command
+    )
+
+
+def _with_finding(entry: Entry, finding: Finding, folder: RunFolder, **values: Any) -> ZooResult:
     return _result(
         entry,
         found=finding.kind in entry.bug.kinds,
@@ -297,10 +366,9 @@ def _found(
         here=_shown(place_of(finding.here)),
         other=_shown(place_of(finding.other)),
         hits=finding.count,
-        seconds=seconds,
-        command=summary.command,
         report=str(folder.finding_path(finding)),
         reason=str(folder.problem or ""),
+        **values,
     )
 
 
@@ -316,5 +384,5 @@ def _shown(place: Place | None) -> str:
 def _result(entry: Entry, **values: Any) -> ZooResult:
     return ZooResult(
         name=entry.name, title=entry.bug.title, source=entry.bug.source,
-        expected=entry.bug.expected == "found", **values,
+        expected=entry.bug.expected == "found" or values["machine"] == "virtual", **values,
     )  # fmt: skip

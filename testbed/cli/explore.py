@@ -10,27 +10,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testbed import __version__
-from testbed.cli.options import (
-    PatchPath,
-    duration,
-    duration_text,
-    json_option,
-    runs_option,
-    shown_path,
+from testbed.cli.options import PatchPath, duration, json_option, runs_option
+from testbed.commands import duration_text
+from testbed.explore.strategies import (
+    AUTO,
+    DEFAULT_BUFFER,
+    DEFAULT_DURATION_S,
+    DEFAULT_MAX_STEPS,
+    EXHAUSTIVE,
+    STRATEGIES,
 )
-from testbed.explore.strategies import AUTO, EXHAUSTIVE, STRATEGIES
 from testbed.runs import RunFolder
 
 if TYPE_CHECKING:
     from testbed.explore.run import ExploreOptions
     from testbed.explore.schedule import ScheduleFile
-    from testbed.explore.search import SearchOptions
     from testbed.findings import Summary
-
-DEFAULT_DURATION_S = 60.0
-DEFAULT_BUFFER = 8
-DEFAULT_MAX_STEPS = 100_000
-
 
 @click.command(options_metavar="[OPTIONS]")
 @click.argument("target", metavar="NAME|FILE", required=False)
@@ -159,8 +154,8 @@ def run_schedule(
 
 def options_of(named: str, values: dict[str, Any]) -> ExploreOptions:
     """Return the options of a run from those of the command line."""
+    from testbed.explore.command import options_with_command
     from testbed.explore.python_strategy import load_strategy
-    from testbed.explore.run import ExploreOptions
     from testbed.explore.search import SearchOptions
 
     seed = values["seed"]
@@ -186,68 +181,10 @@ def options_of(named: str, values: dict[str, Any]) -> ExploreOptions:
         check=values["check"],
         choose=choose,
     )
-    run_arguments = arguments_of_run(search, values)
-    arguments = (*arguments_of_search(search), *run_arguments)
-    return ExploreOptions(
-        search=search,
-        patches=tuple(values["patches"]),
-        defines=tuple(values["defines"]),
-        cpus=values["cpus"] or 0,
-        show_pass=values["show_pass"],
-        shown=_shown(arguments),
-        command=("testbed", "explore", named, *arguments),
-        same_run=run_arguments,
+    return options_with_command(
+        named, search, values["patches"], values["defines"], values["cpus"] or 0,
+        values["show_pass"],
     )
-
-
-def arguments_of_search(search: SearchOptions) -> tuple[str, ...]:
-    """Return the arguments that search in the same way again, defaults left out."""
-    arguments = ["--seed", str(search.seed)]
-    for flag, value, default in (
-        ("--strategy", search.strategy, AUTO),
-        ("--duration", duration_text(search.duration_s), duration_text(DEFAULT_DURATION_S)),
-        ("--executions", search.runs, 0),
-        ("--depth", search.depth, 0),
-        ("--preemption-bound", search.preemption_bound, None),
-    ):
-        if value != default:
-            arguments += [flag, str(value)]
-    for flag, wanted in (("--all", search.all_findings), ("--check", search.check)):
-        arguments += [flag] if wanted else []
-    return tuple(arguments)
-
-
-def arguments_of_run(search: SearchOptions, values: dict[str, Any]) -> tuple[str, ...]:
-    """Return the arguments that a single run depends on, defaults left out."""
-    arguments: list[str] = []
-    for flag, value, default in (
-        ("--buffer", search.buffer, DEFAULT_BUFFER),
-        ("--max-steps", search.max_steps, DEFAULT_MAX_STEPS),
-        ("--ticks", search.ticks, 0),
-        ("--cpus", values["cpus"], None),
-    ):
-        if value != default:
-            arguments += [flag, str(value)]
-    arguments += [] if search.races else ["--no-races"]
-    for define in values["defines"]:
-        arguments += ["-D", define]
-    for patch in values["patches"]:
-        arguments += ["--patch", shown_path(patch)]
-    return tuple(arguments)
-
-
-def _shown(arguments: tuple[str, ...]) -> dict[str, str]:
-    """Return arguments as option and value, as reports show them."""
-    shown: dict[str, str] = {}
-    name = ""
-    for word in arguments:
-        if word.startswith("-") and not word.lstrip("-").isdigit():
-            name = word.lstrip("-")
-            shown.setdefault(name, "yes")
-        else:
-            shown[name] = word if shown[name] == "yes" else f"{shown[name]} {word}"
-    shown.pop("seed")
-    return shown
 
 
 def first_line(named: str, options: ExploreOptions) -> str:

@@ -7,12 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from testbed.paths import project_root, shown_path
-
-__all__ = [
-    "PatchPath", "duration", "duration_text", "json_option", "runs_option", "seconds_of",
-    "shown_path",
-]  # fmt: skip
+from testbed.paths import project_root
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
@@ -41,17 +36,6 @@ def seconds_of(text: str) -> float | None:
     if not text or PART.sub("", text):
         return None
     return sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))
-
-
-def duration_text(seconds: float) -> str:
-    """Return seconds as ``2m30s``; what this gives, `seconds_of` takes."""
-    whole = int(seconds)
-    if seconds != whole:
-        return f"{seconds:g}s"
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else ""]
-    return "".join(parts) + (f"{left}s" if left or not whole >= 60 else "")
 
 
 class PatchPath(click.Path):

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from testbed.cli.group import LazyGroup
-from testbed.cli.options import duration_text, json_option, runs_option
+from testbed.cli.options import json_option, runs_option
+from testbed.commands import duration_text
 from testbed.findings import Finding, Summary, encode, schema
 from testbed.report.text import finding_text, summary_text
 from testbed.runs import Run, find_report, list_runs, read_report, runs_folder

@@ -9,17 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import structs
 
 from testbed import __version__
-from testbed.cli.options import (
-    PatchPath,
-    duration,
-    duration_text,
-    json_option,
-    runs_option,
-    shown_path,
-)
+from testbed.cli.options import PatchPath, duration, json_option, runs_option
+from testbed.commands import STRESS_DEFAULTS, duration_text, stress_command, with_command
 from testbed.findings import Summary, Verdict, environment
 from testbed.runs import RunFolder
 
@@ -27,29 +20,28 @@ if TYPE_CHECKING:
     from loguru import Logger
 
     from testbed.harness import Harness, Option
-    from testbed.stress import Progress, RunOptions
+    from testbed.stress import Progress
 
 STOPPED = "it was stopped before it could be judged"
-DEFAULT_CPUS = 4
-DEFAULT_DURATION_S = 60.0
 TYPES: dict[type, Any] = {
     int: click.INT, float: click.FLOAT, bool: click.BOOL, str: click.STRING,
 }
 
 # The options of every harness; what is not among them is the harness's own.
 COMMON: tuple[click.Option, ...] = (
-    click.Option(["--cpus"], type=click.IntRange(1, 64), default=DEFAULT_CPUS, show_default=True,
-                 help="CPUs of the machine."),
+    click.Option(["--cpus"], type=click.IntRange(1, 64), default=STRESS_DEFAULTS["cpus"],
+                 show_default=True, help="CPUs of the machine."),
     click.Option(["--seed"], type=click.IntRange(0, 2**64 - 1),
                  help="Seed of every random choice.  [default: a new one]"),
-    click.Option(["--duration"], type=duration, default=DEFAULT_DURATION_S,
+    click.Option(["--duration"], type=duration, default=STRESS_DEFAULTS["duration"],
                  help="How long, for example 30s, 5m, 2m30s.  [default: 1m]"),
-    click.Option(["--poke"], type=click.Choice(["int3", "stop_machine"]), default="int3",
-                 show_default=True, help="How text is changed."),
-    click.Option(["--tick-us"], type=click.IntRange(0, 1_000_000), default=1000, show_default=True,
+    click.Option(["--poke"], type=click.Choice(["int3", "stop_machine"]),
+                 default=STRESS_DEFAULTS["poke"], show_default=True, help="How text is changed."),
+    click.Option(["--tick-us"], type=click.IntRange(0, 1_000_000),
+                 default=STRESS_DEFAULTS["tick_us"], show_default=True,
                  help="Timer period in us; 0 = tasks are never preempted."),
-    click.Option(["--hang-ms"], type=click.IntRange(0), default=10_000, show_default=True,
-                 help="A wait longer than this is a finding; 0 = never."),
+    click.Option(["--hang-ms"], type=click.IntRange(0), default=STRESS_DEFAULTS["hang_ms"],
+                 show_default=True, help="A wait longer than this is a finding; 0 = never."),
     click.Option(["-j", "--cores"], type=click.IntRange(1),
                  help="Cores to use at once.  [default: all that this process may use]"),
     click.Option(["--pin/--no-pin"], default=False, show_default=True,
@@ -159,14 +151,14 @@ def run_stress(
         How the run ended, and the exit status that says so.
     """
     from testbed.cli.output import announce, progress_display
-    from testbed.stress import run
+    from testbed.stress import RunOptions, run
 
     if values["seed"] is None:
         values["seed"] = int.from_bytes(os.urandom(4), "little")
-    options = run_options(harness, values)
+    options = RunOptions.of(harness, values)
     click.echo(first_line(harness.name, values), err=as_json)
     folder = RunFolder.create(harness.name, runs)
-    command = command_of(harness, named, values)
+    command = stress_command(harness, named, values)
     folder.event("start", command=list(command))
     shown: list[Progress] = []
 
@@ -209,25 +201,6 @@ def stopped(harness: "Harness", values: dict[str, Any], last: "Progress") -> Sum
     )
 
 
-def run_options(harness: "Harness", values: dict[str, Any]) -> "RunOptions":
-    """Return the options of a run from those of the command line."""
-    from testbed.stress import RunOptions
-
-    return RunOptions(
-        cpus=values["cpus"],
-        seed=values["seed"],
-        duration_s=values["duration"],
-        poke=values["poke"],
-        hang_ms=values["hang_ms"],
-        tick_us=values["tick_us"],
-        cores=values["cores"] or len(os.sched_getaffinity(0)),
-        pin=values["pin"],
-        patches=tuple(values["patches"]),
-        extra={option.name: values[option.name] for option in harness.options},
-        stop_on_first=not values["keep_going"],
-    )
-
-
 def first_line(name: str, values: dict[str, Any]) -> str:
     """Return version, seed and all options as one line: what to know to run it again."""
     shown = {"seed": values["seed"]} | {
@@ -241,33 +214,6 @@ def first_line(name: str, values: dict[str, Any]) -> str:
             text = " ".join(path.name for path in value)
         parts.append(option if value is True else f"{option} {text}")
     return "  ".join(parts)
-
-
-def command_of(harness: "Harness", named: str, values: dict[str, Any]) -> tuple[str, ...]:
-    """Return the argv that runs this again; only a default that is not random is left out."""
-    command = ["testbed", "stress", named]
-    own = {option.name: (f"--{option.name.replace('_', '-')}", option.default)
-           for option in harness.options}
-    common = {option.name: (option.opts[-1], option.default) for option in COMMON if option.name}
-    for name, (flag, default) in (common | own).items():
-        value = values[name]
-        if name == "duration":
-            command += [flag, duration_text(value)]
-        elif name == "patches":
-            for path in value:
-                command += [flag, shown_path(path)]
-        elif isinstance(value, bool):
-            if value != bool(default):
-                command.append(flag if value else flag.replace("--", "--no-", 1))
-        elif name in ("seed", "cpus") or (value is not None and value != default):
-            command += [flag, str(value)]
-    return tuple(command)
-
-
-def with_command(summary: Summary, command: tuple[str, ...]) -> Summary:
-    """Return `summary` with `command` as the way to run it, and its findings, again."""
-    findings = tuple(structs.replace(finding, command=command) for finding in summary.findings)
-    return structs.replace(summary, command=command, findings=findings)
 
 
 @contextmanager

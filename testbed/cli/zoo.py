@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -10,13 +10,15 @@ from testbed.cli.options import duration as time_span
 from testbed.cli.options import json_option, runs_option
 
 if TYPE_CHECKING:
-    from testbed.zoo import ZooResult
+    from testbed.zoo import Mode, ZooResult
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BUG]...")
-@click.option("--real", "mode", flag_value="real", default="real",
-              help="Look for them on the real machine (the default).")
+@click.option("--real", "mode", flag_value="real",
+              help="Look for them on the real machine only.")
+@click.option("--virtual", "mode", flag_value="virtual",
+              help="Look for them with the explorer only.")
 @click.option("--cpus", type=click.IntRange(1, 64), help="CPUs of each machine.  [default: as each "
               "bug asks for]")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1),
@@ -28,14 +30,21 @@ if TYPE_CHECKING:
 @runs_option
 @json_option
 def zoo(
-    names: tuple[str, ...], mode: str, cpus: int | None, seed: int | None,
+    names: tuple[str, ...], mode: "Mode | None", cpus: int | None, seed: int | None,
     duration: float | None, jobs: int, runs: Path | None, as_json: bool,
 ) -> int:
     """Put historical bugs back, one at a time, and see whether they are found.
 
-    BUG is the name of a patch in stress/zoo; without one, all of them. Exit status: 0 when every
-    bug whose expected verdict is "found" was found, 3 when one was not found in the time given. A
-    finding of a kind that does not count for the bug is shown, and counts as not found.
+    BUG is the name of a patch in stress/zoo; without one, all of them. What lies beside the patch
+    says who can show the bug: a harness on the real machine, the explorer with one of its
+    programs, or both; without --real or --virtual each of them looks for it, a row for each. The
+    explorer's row tells how many schedules it tried, and how many interventions are left in the
+    smallest one that fails; the command below the table does that run again.
+
+    Exit status: 0 when every bug was found that is meant to be, 3 when one was not found in the
+    time given; on real hardware some are hard to find, which is said and is no failure. A finding
+    of a kind that does not count for the bug is shown, and counts as not found. A patch that does
+    not apply is an error, with status 2.
     """
     from testbed.zoo import run
 
@@ -43,7 +52,9 @@ def zoo(
     click.echo(f"seed {chosen}", err=as_json)
     results = run(
         names, mode=mode, jobs=jobs, budget_s=duration, seed=chosen, cpus=cpus, runs=runs,
-        done=lambda result: click.echo(f"{result.name}: {outcome(result)}", err=as_json),
+        done=lambda result: click.echo(
+            f"{result.name} ({result.machine}): {outcome(result)}", err=as_json
+        ),
     )
     if as_json:
         import msgspec
@@ -70,20 +81,24 @@ def print_results(results: "list[ZooResult]") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("bug", "found", "kind", "here", "other", "hits", "seconds"):
-        right = heading in ("hits", "seconds")
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    words = ("bug", "machine", "found", "kind", "here", "other")
+    for heading in (*words, "hits", "executions", "interventions", "seconds"):
+        justify: Literal["left", "right"] = "left" if heading in words else "right"
+        table.add_column(heading, justify=justify, overflow="fold")
     for result in results:
+        explored = result.machine == "virtual"
         table.add_row(
-            result.name, found_word(result), result.kind, result.here, result.other,
-            f"{result.hits:,}", f"{result.seconds:.1f}",
+            result.name, result.machine, found_word(result), result.kind, result.here,
+            result.other, f"{result.hits:,}", f"{result.executions:,}" if explored else "",
+            f"{result.interventions:,}" if explored and result.kind else "",
+            f"{result.seconds:.1f}",
         )
     # A pipe has no width to fit into: nothing is cut there.
     console = Console(width=None if os.isatty(1) else 200, highlight=False)
     console.print(table)
     for result in results:
         click.echo()
-        click.echo(f"{result.name}: {result.title}")
+        click.echo(f"{result.name} ({result.machine}): {result.title}")
         click.echo(f"  {result.source}")
         told = f"again: {' '.join(result.command)}" if result.kind else outcome(result)
         click.echo(f"  {told}")

@@ -11,18 +11,20 @@ from msgspec import structs
 from testbed.cache import Core
 from testbed.explore.names import Names
 from testbed.explore.process import Result
-from testbed.explore.story import Teller, thread_names
+from testbed.explore.story import KERNEL, Teller, thread_names
 from testbed.findings import Finding, Kind, Side, Story, Waiting, is_plumbing
 from testbed.kinds import HEXADECIMAL, WORDS, kind_of
 from testbed.layout import Layout
 from testbed.report.addresses import Addresses
 from testbed.report.model import RunFacts, complete, excerpts, sentence, signal_name
+from testbed.report.waits import wait_name
 from testbed.symbols import Symbols
 
 # In the order of enum waiting_for (shm_layout/explore.h).
 WAITS = (
     "word", "mutex", "the end of a thread", "condition variable", "read lock", "write lock",
     "semaphore", "barrier", "initialization", "a change of anything",
+    "spinlock", "completion", "cross-call", "grace-period", "stop-machine",
 )
 ACCESS_WRITE, ACCESS_PLAIN, ACCESS_LOCKED = 1, 2, 4
 NOBODY = 255
@@ -56,7 +58,8 @@ class Reader:
         kind = kind_of(int(record["kind"]))
         threads = thread_names(result, names)
         values = dict(zip(WORDS[kind].values, record["value"].tolist(), strict=False))
-        here = _side(record["here"], names, threads)
+        ip = int(record["regs"]["ip"]) if int(record["has_regs"]) else 0
+        here = _side(record["here"], names, threads, ip)
         if self.check and all(is_plumbing(place) for place in here.stack):
             here = structs.replace(here, stack=names.addresses.places(self.check))
         other = _side(record["other"], names, threads) if int(record["other"]["tsc"]) else None
@@ -66,6 +69,9 @@ class Reader:
         teller = Teller(result, names, threads, self.core.source)
         story = teller.story(here, other, objects, unordered=kind is Kind.DATA_RACE)
         text = {name: _value_text(kind, name, values, names, threads) for name in values}
+        if kind is Kind.DEADLOCK and not len(result.waiting) and values["wait_kind"]:
+            # The kernel itself has found a lock that is taken twice, and says so in its own words.
+            text["wait_kind"] = wait_name(values["wait_kind"])
         said = sentence(kind, here, other, text)
         if kind is Kind.DEADLOCK and not values["tasks_in_cycle"]:
             said = (
@@ -98,14 +104,15 @@ def _decided_by(story: Story) -> str:
     return f", by the order of {places[0].name()} and {places[1].name()}"
 
 
-def _side(record: Any, names: Names, threads: Mapping[int, str]) -> Side:
-    task = int(record["task"])
+def _side(record: Any, names: Names, threads: Mapping[int, str], ip: int = 0) -> Side:
+    """Return a side; what begins with the instruction at `ip` does not begin with a call."""
+    task, stack = int(record["task"]), record["stack"].tolist()
     return Side(
         cpu=int(record["cpu"]),
         task_index=task,
         task_name=threads.get(task, f"task {task}"),
         tsc=int(record["tsc"]),
-        stack=names.addresses.stack(record["stack"].tolist()),
+        stack=names.addresses.stack(stack, first_is_exact=stack[0] == ip),
     )
 
 
@@ -152,15 +159,25 @@ def access_text(access: int) -> str:
 def _waits(result: Result, names: Names, threads: Mapping[int, str]) -> tuple[Waiting, ...]:
     waits = []
     for record in result.waiting:
-        holder = int(record["waits_for"])
         what = int(record["what"])
         waits.append(Waiting(
             cpu=int(record["cpu"]),
-            task=threads.get(int(record["task"]), ""),
+            task=threads.get(int(record["task"]), f"task {int(record['task'])}"),
             kind=WAITS[what] if what < len(WAITS) else str(what),
             object=names.name(int(record["object"])) if int(record["object"]) else "",
             since_ms=0,
-            holders=()
-            if holder == NOBODY else (f"CPU {holder} {threads.get(holder, '')}".strip(),),
+            holders=_holders(record, names, threads),
         ))  # fmt: skip
     return tuple(waits)
+
+
+def _holders(record: Any, names: Names, threads: Mapping[int, str]) -> tuple[str, ...]:
+    """Return who would have to act: a CPU, and its task if that is the only one that could."""
+    cpu, owner = int(record["waits_for"]), int(record["owner"])
+    if cpu == NOBODY:
+        return ()
+    if owner:
+        return (f"{threads.get(owner - 1, f'task {owner - 1}')} on CPU {cpu}",)
+    # Where each thread is a CPU of its own, they have the same numbers.
+    name = "" if KERNEL in names.layout.symbols() else threads.get(cpu, "")
+    return (f"CPU {cpu} {name}".strip(),)

@@ -22,16 +22,26 @@ from numpy.typing import NDArray
 
 from testbed.cache import Core
 from testbed.errors import MachineUnable, TestbedError
-from testbed.explore.schedule import Schedule, same_agents
+from testbed.explore.schedule import CPUS, NOBODY, Schedule
 from testbed.layout import Layout
 from testbed.process import CoreProcess
 
 # How often somebody looks at progress, s.
 LOOK_S = 0.05
 # A job of one run, or a job that was asked to stop, may take so long, s.
-STOP_PATIENCE_S = 10.0
-# No operation was done for so long: explored code that never comes to an access, s.
+STOP_PATIENCE_S = 20.0
+# No operation was done for so long, s; a loop without any is a finding before that.
 HEARTBEAT_PATIENCE_S = 20.0
+
+
+# EXIT_ENDLESS and EXIT_LOCALS of workers/virtual/main.c.
+UNABLE = {
+    "ended with status 4":
+        "what comes before the tasks did not end within millions of operations: bound the loops "
+        "of INIT",
+    "ended with status 5":
+        "tasks of the kernel have no thread-local variables: use variables of each CPU, or pthreads",
+}  # fmt: skip
 
 
 class ExplorerLost(TestbedError):
@@ -147,8 +157,8 @@ class Explorer:
     ) -> None:  # fmt: skip
         self._choose = choose
         self.layout = Layout.of(core)
-        names = ("VIRTUAL_CPUS", "AGENT_PICK", "AGENT_NOBODY")
-        assert same_agents([self.layout.constant(name) for name in names])
+        numbers = [self.layout.constant(name) for name in ("VIRTUAL_CPUS", "AGENT_NOBODY")]
+        assert numbers == [CPUS, NOBODY], "schedules as text are made of these"
         dtype = self.layout.dtype("struct explore")
         memfd = os.memfd_create("testbed-explore", os.MFD_CLOEXEC)
         try:
@@ -223,6 +233,8 @@ class Explorer:
 
     def _check_alive(self) -> None:
         ended = self._process.exit_text()
+        if ended in UNABLE:
+            raise MachineUnable(UNABLE[ended])
         if ended is not None:
             raise ExplorerLost(
                 f"an explorer process {ended} after {int(self.record['progress']):,} runs of its "
@@ -238,12 +250,12 @@ class Explorer:
         if now - self._beat_seen > HEARTBEAT_PATIENCE_S:
             raise ExplorerLost(
                 f"an explorer process has done no operation for {HEARTBEAT_PATIENCE_S:.0f} s: the "
-                "program may loop without touching memory that others can reach"
+                "program may wait in a call that the explorer has no stand-in for"
             )
 
-    def stop(self) -> None:
-        """Ask it to end the job soon, with what there is."""
-        self.record["stop"] = 1
+    def stop(self, wanted: bool = True) -> None:
+        """Ask it to end the job soon, with what there is; `wanted`: somebody looks at that."""
+        self.record["stop"] = self.layout.constant("STOP_SOON" if wanted else "STOP_NOW")
         self._stop_seen = self._stop_seen or time.monotonic()
 
     def do(self, job: Job) -> Result:
@@ -405,7 +417,7 @@ class Pool:
             look()
             for number, explorer in busy.items():
                 if number > self._last:
-                    explorer.stop()
+                    explorer.stop(wanted=self._last < 0)
 
     def _done(self, busy: dict[int, Explorer]) -> Iterator[tuple[int, Result]]:
         poll = select.poll()

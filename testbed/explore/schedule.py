@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,10 +23,9 @@ VERSION = 1
 # shm_layout/explore.h: AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK of each CPU.
 CPUS = 16
 KINDS = "cdit"
-PICK = 64
 NOBODY = 255
 
-PART = re.compile(rf"(\d+|n)@(\d+)(?:([{KINDS}])(\d+)|p(\d+))(?:\*(\d+))?")
+PART = re.compile(rf"(\d+|n)@(\d+)([{KINDS}])(\d+)(?:\*(\d+))?")
 MAX_TIMES = 65536
 
 
@@ -41,19 +39,15 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         cpu: the CPU that would have gone on; 255 = none could have.
         event: how many operations it had done; of nobody: how many such choices there were.
-        agent: who went instead: ``kind * 16 + cpu``; 64 = a choice of data.
-        value: of a choice of data: which one, from 1.
+        agent: who went instead: ``kind * 16 + cpu``.
     """
 
     cpu: int
     event: int
     agent: int
-    value: int = 0
 
     def __str__(self) -> str:
         cpu = "n" if self.cpu == NOBODY else str(self.cpu)
-        if self.agent == PICK:
-            return f"{cpu}@{self.event}p{self.value}"
         return f"{cpu}@{self.event}{KINDS[self.agent // CPUS]}{self.agent % CPUS}"
 
 
@@ -90,7 +84,7 @@ class Schedule:
     @classmethod
     def of_records(cls, records: NDArray[Any]) -> Schedule:
         """Return the schedule in an array of ``struct intervention``."""
-        names = ("cpu", "event", "agent", "value")
+        names = ("cpu", "event", "agent")
         rows = zip(*(records[name].tolist() for name in names), strict=True)
         return cls(tuple(Intervention(*row) for row in rows))
 
@@ -98,8 +92,7 @@ class Schedule:
         """Return it as an array of ``struct intervention``."""
         made = np.zeros(len(self.interventions), dtype)
         for record, one in zip(made, self.interventions, strict=True):
-            record["cpu"], record["event"] = one.cpu, one.event
-            record["agent"], record["value"] = one.agent, one.value
+            record["cpu"], record["event"], record["agent"] = one.cpu, one.event, one.agent
         return made
 
     def told(self) -> list[str]:
@@ -116,32 +109,28 @@ def _parse_part(part: str, text: str) -> list[Intervention]:
     if found is None:
         raise ScheduleError(
             f"{text}: what does {part!r} mean? A choice looks like 1@5c2 (CPU), 1@7d1 (drain), "
-            "1@9i0 (interrupt), 1@9t0 (timer) or 1@3p2 (data), with *3 behind it three times"
+            "1@9i0 (interrupt) or 1@9t0 (timer), with *3 behind it three times"
         )
     cpu = NOBODY if found[1] == "n" else int(found[1])
-    if found[5] is not None:
-        agent, value = PICK, int(found[5])
-    else:
-        agent, value = KINDS.index(found[3]) * CPUS + int(found[4]), 0
-    times = int(found[6] or 1)
-    # A number of CPU in the text may be larger than any CPU's, and one of data than 16 bits.
-    ranges = (cpu < CPUS or found[1] == "n", found[4] is None or int(found[4]) < CPUS,
-              int(found[2]) < 2**32, value < 2**16, 1 <= times <= MAX_TIMES)  # fmt: skip
+    times = int(found[5] or 1)
+    ranges = (cpu < CPUS or found[1] == "n", int(found[4]) < CPUS, int(found[2]) < 2**32,
+              1 <= times <= MAX_TIMES)  # fmt: skip
     if not all(ranges):
         raise ScheduleError(f"{text}: {part} is out of range; there are {CPUS} CPUs at most")
-    return [Intervention(cpu, int(found[2]), agent, value)] * times
+    agent = KINDS.index(found[3]) * CPUS + int(found[4])
+    return [Intervention(cpu, int(found[2]), agent)] * times
 
 
 def _told(one: Intervention, times: int) -> str:
     cpu = one.agent % CPUS
     stores = "oldest store" if times == 1 else f"{times} oldest stores"
     often = "" if times == 1 else f" {times} times"
-    what = {
-        0: f"CPU {cpu} runs{often}",
-        1: f"the {stores} of CPU {cpu} {'reaches' if times == 1 else 'reach'} memory",
-        2: f"CPU {cpu} takes an interrupt{often}",
-        3: f"the timer of CPU {cpu} fires{often}",
-    }.get(one.agent // CPUS, f"value {one.value} is picked{often}")
+    what = (
+        f"CPU {cpu} runs{often}",
+        f"the {stores} of CPU {cpu} {'reaches' if times == 1 else 'reach'} memory",
+        f"CPU {cpu} takes an interrupt{often}",
+        f"the timer of CPU {cpu} fires{often}",
+    )[one.agent // CPUS]
     if one.cpu == NOBODY:
         return f"when no CPU can go on (time {one.event}), {what}"
     return f"before operation {one.event} of CPU {one.cpu}, {what}"
@@ -200,8 +189,3 @@ def decode(data: bytes, name: str = "schedule") -> ScheduleFile:
         return msgspec.json.decode(data, type=ScheduleFile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ScheduleError(f"{name}: not a schedule of this testbed: {error}") from error
-
-
-def same_agents(ours: Sequence[int]) -> bool:
-    """Tell whether constants of a core are those that the text is made of."""
-    return tuple(ours) == (CPUS, PICK, NOBODY)

@@ -13,7 +13,7 @@ from typing import Any
 from testbed.explore.names import Names
 from testbed.explore.process import Result
 from testbed.explore.why import flip_sentence, why_not_ordered
-from testbed.findings import Lane, Place, Side, Step, Story
+from testbed.findings import Lane, Place, Side, Step, Story, is_plumbing
 from testbed.report.model import ReadSource
 
 # Steps of a story at most; of a longer run, those around the end and around each mark are kept.
@@ -28,6 +28,9 @@ ACCESSES = ("load", "await", *WRITES)
 LANDMARKS = ("lock", "unlock", "alloc", "free", "irq", "tick", "signal", "fence", "join", "switch")
 # Functions here stand for an operation: who called them is of interest.
 VOCABULARY = ("workers/include/", "workers/virtual/", "outside")
+
+# What begins every thread of the kernel.
+STARTERS = (*VOCABULARY, "workers/kernel/kthread.c")
 
 # A core with this symbol explores kernels.
 KERNEL = "kernel_program"
@@ -83,19 +86,27 @@ def thread_names(result: Result, names: Names) -> dict[int, str]:
     """
     sure: dict[int, str] = {}
     likely: dict[int, str] = {}
+    services: dict[int, str] = {}
     for event in result.shown:
         stack = [int(event["pc"]), *event["caller"].tolist()]
         known = [address for address in stack if address]
         places = [place for address in reversed(known)
                   for place in reversed(names.addresses.places(address - 1))]  # fmt: skip
         own = [place for place in places if place.line and not place.file.startswith("workers/")]
+        if not own and len(known) < len(stack):
+            # A thread of the kernel itself, which never leaves it.
+            inside = [place for place in places
+                      if place.line and not place.file.startswith(STARTERS)]  # fmt: skip
+            # Whoever rests on a CPU has no name: it is the same code for each of them.
+            if inside and not is_plumbing(inside[0]):
+                services.setdefault(int(event["task"]), inside[0].function)
         if own:
             likely.setdefault(int(event["task"]), _task_name(own[0], names))
             # A chain without a place that is free was cut: its last is not where the task began.
             if len(known) < len(stack):
                 sure.setdefault(int(event["task"]), _task_name(own[0], names))
     # In a kernel the last one to rest makes the check at the end, on whatever task it has.
-    return likely | ({} if KERNEL in names.layout.symbols() else sure)
+    return services | likely | ({} if KERNEL in names.layout.symbols() else sure)
 
 
 def _task_name(place: Place, names: Names) -> str:

@@ -20,7 +20,7 @@ from testbed.findings import (
     signature,
     title,
 )
-from testbed.kinds import HEXADECIMAL, HEXADECIMAL_KINDS, WORDS, kind_of
+from testbed.kinds import HELD_BY_ITSELF, HEXADECIMAL, HEXADECIMAL_KINDS, WORDS, kind_of
 from testbed.report.addresses import Addresses, is_text
 from testbed.report.timeline import merged_timeline
 from testbed.report.waits import all_waits, task_label, wait_name, waiting_of
@@ -267,7 +267,8 @@ def sentence(
     here_place, there = place_of(here), place_of(other)
     names["here"] = here_place.name() if here_place else "an unknown place"
     names["other"] = there.name() if there else "an unknown place"
-    return words.sentence.format_map(names)
+    alone = kind is Kind.DEADLOCK and names["tasks_in_cycle"] == "1"
+    return (HELD_BY_ITSELF if alone else words.sentence).format_map(names)
 
 
 def excerpts(sides: Sequence[Side | None], read_source: ReadSource) -> tuple[Excerpt, ...]:

@@ -12,7 +12,7 @@ from testbed.explore.search import SearchOptions
 from testbed.explore.target import find_target
 from testbed.findings import Summary, Verdict
 from testbed.harness import stress_folder
-from testbed.zoo import Entry, entries
+from testbed.zoo import Entry, entries, explored
 
 PRIMITIVES = stress_folder() / "primitives"
 
@@ -35,16 +35,17 @@ RUNS_WITH_BUG = 100_000
 PATIENCE_S = 300.0
 
 
-def explored(
-    file: Path, executions: int, strategy: str = "portfolio", patches: tuple[Path, ...] = ()
-) -> Summary:
-    search = SearchOptions(seed=1, runs=executions, duration_s=PATIENCE_S, strategy=strategy)
-    return explore(find_target(str(file)), ExploreOptions(search, patches=patches))
+def search_options(executions: int, strategy: str = "portfolio") -> SearchOptions:
+    return SearchOptions(seed=1, runs=executions, duration_s=PATIENCE_S, strategy=strategy)
+
+
+def searched(file: Path, executions: int, strategy: str = "portfolio") -> Summary:
+    return explore(find_target(str(file)), ExploreOptions(search_options(executions, strategy)))
 
 
 @pytest.mark.parametrize("name", EXHAUSTED)
 def test_a_primitive_is_silent_in_every_schedule(name: str) -> None:
-    summary = explored(PRIMITIVES / f"{name}.c", 1 << 40, "dpor")
+    summary = searched(PRIMITIVES / f"{name}.c", 1 << 40, "dpor")
 
     assert summary.findings == ()
     assert summary.verdict is Verdict.HELD
@@ -57,18 +58,16 @@ OTHERS = sorted(path.stem for path in PRIMITIVES.glob("*.c") if path.stem not in
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_primitive_is_silent_in_many_schedules(name: str) -> None:
-    assert explored(PRIMITIVES / f"{name}.c", RUNS).findings == ()
+    assert searched(PRIMITIVES / f"{name}.c", RUNS).findings == ()
 
 
 def name_of(entry: Entry) -> str:
     return entry.name
 
 
-@pytest.mark.parametrize("entry", entries(virtual=True), ids=name_of)
+@pytest.mark.parametrize("entry", entries(mode="virtual"), ids=name_of)
 def test_a_bug_that_is_put_back_is_found(entry: Entry) -> None:
-    file = stress_folder() / entry.bug.explore
-
-    summary = explored(file, RUNS_WITH_BUG, patches=(entry.patch,))
+    summary = explored(entry, search_options(RUNS_WITH_BUG))
 
     (finding,) = summary.findings
     assert finding.kind in entry.bug.kinds

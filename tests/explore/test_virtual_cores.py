@@ -7,10 +7,12 @@ import pytest
 
 from testbed.build import Core, Flavour, Request, build
 from testbed.explore.story import KERNEL
+from testbed.joined import declared
 from testbed.layout import Layout
 from testbed.paths import project_root
 from testbed.sources import Source, SourceTree
 from testbed.toolchain import FOR_CLANG, INSTRUMENTED, SEEN_CALLS, Compiler
+from tests.explore.conftest import Explore
 
 PROGRAM = """
 #include <string.h>
@@ -110,3 +112,75 @@ def test_clang_gets_its_own_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not set(spelled) & set(FOR_CLANG)
     assert "-fsanitize=thread" in spelled
     assert spelled.count("-mllvm") == 2
+
+
+# Every global of it has a name that the engine has as well.
+SAME_NAMES = """
+#include <assert.h>
+#include <pthread.h>
+
+int engine, program[4], threads, made, shadow, fibers = 1;
+static pthread_t thread;
+
+int committed(int value)
+{
+	return value + fibers;
+}
+
+static void *other(void *unused)
+{
+	__atomic_store_n(&engine, committed(threads), __ATOMIC_SEQ_CST);
+	return unused;
+}
+
+int main(void)
+{
+	pthread_create(&thread, NULL, other, NULL);
+	made = __atomic_load_n(&engine, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	assert(made == 1);
+	return shadow + program[0];
+}
+"""
+
+
+def test_a_program_may_use_the_names_of_the_engine(tmp_path: Path, explore: Explore) -> None:
+    path = tmp_path / "same_names.c"
+    path.write_text(SAME_NAMES)
+
+    explored = explore(path)
+
+    # Its own data and function, not the engine's: the thread may come too late.
+    assert explored.finding.title.startswith("claim: main()")
+    assert any(step.text == "reads engine = 0" for step in explored.story.steps)
+
+
+def test_only_what_somebody_asks_for_is_visible_of_the_engine(program: Path) -> None:
+    found = Layout.of(built(program, "ANSWER=1")).all_symbols()
+    visible = {name for name, symbol in found if symbol.external}
+
+    assert {"pthread_create", "__wrap_memcpy", "__tsan_read4", "__VERIFIER_assume"} <= visible
+    assert not {"engine", "engine_run", "program", "threads", "replay_job"} & visible
+    assert {"engine", "engine_run"} <= {name for name, _ in found}
+
+
+def test_what_headers_declare_is_found_in_their_text() -> None:
+    header = b"""
+    /* nothing(here) */ extern struct cpu *this_one; // nor(here);
+    extern const int table[4];
+    void function(int parameter);
+    struct row { int field; };
+    """
+
+    assert declared([header]) == {"this_one", "table", "function"}
+
+
+def test_without_the_tool_the_engine_is_linked_as_it_is(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = built(program, "ANSWER=1")
+    monkeypatch.setattr("testbed.build.find_objcopy", lambda: None)
+    plain = built(program, "ANSWER=1")
+
+    assert plain.build_id != joined.build_id
+    assert Layout.of(plain).symbols()["engine_run"].external

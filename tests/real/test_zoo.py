@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from testbed.cli import run as command_line
-from testbed.cli.stress import run_options
 from testbed.errors import PatchError
 from testbed.patches import copy_with_patches
 from testbed.paths import project_root
+from testbed.stress import RunOptions
 from testbed.zoo import Entry, ZooError, entries, look, run, zoo_folder
 
-ALL = entries()
+ALL = entries(mode="real")
 SEED = 20_131_021
 
 # How long a bug is looked for here, s: each of those below shows within one.
@@ -37,7 +37,7 @@ def test_every_patch_has_its_description_and_every_description_its_patch() -> No
 def test_a_patch_applies_and_its_description_is_complete(entry: Entry, tmp_path: Path) -> None:
     copy_with_patches(project_root(), (entry.patch,), tmp_path)
 
-    options = run_options(entry.harness, entry.values(cpus=None, seed=1, duration_s=1.0))
+    options = RunOptions.of(entry.harness, entry.values(cpus=None, seed=1, duration_s=1.0))
     assert options.patches == (entry.patch,)
     assert entry.bug.title
     assert entry.bug.source
@@ -82,14 +82,14 @@ def test_a_patch_that_does_not_apply_is_an_error(tmp_path: Path) -> None:
     bugs = broken_copy(tmp_path, "lost-nmissed", patch=("atomic_inc(&p->nmissed)", "nothing()"))
 
     with pytest.raises(PatchError, match="does not apply"):
-        run(folder=bugs, runs=tmp_path)
+        run(folder=bugs, runs=tmp_path, mode="real")
 
 
 def test_an_option_that_the_harness_does_not_have_is_an_error(tmp_path: Path) -> None:
     bugs = broken_copy(tmp_path, "lost-nmissed", kinds='kinds = ["lost-miss"]\noptions.shoes = 2')
 
     with pytest.raises(ZooError, match="kprobe_storm has no option shoes"):
-        run(folder=bugs, runs=tmp_path)
+        run(folder=bugs, runs=tmp_path, mode="real")
 
 
 def broken_copy(

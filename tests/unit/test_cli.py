@@ -12,9 +12,10 @@ import pytest
 from testbed import __version__
 from testbed.cli import COMMANDS, main, run
 from testbed.cli.group import unknown
-from testbed.cli.options import duration_text, seconds_of
+from testbed.cli.options import seconds_of
 from testbed.cli.output import PlainProgress, announce, progress_line, rate
 from testbed.cli.replay import comparison, signatures_of
+from testbed.commands import duration_text
 from testbed.findings import Finding, decode, schema
 from testbed.paths import project_root
 from testbed.report.model import from_machine

@@ -6,7 +6,8 @@ from typing import Any
 import click
 import pytest
 
-from testbed.cli.stress import command_of, first_line, harness_command, with_command
+from testbed.cli.stress import first_line, harness_command
+from testbed.commands import stress_command, with_command
 from testbed.harness import Harness, load
 from testbed.report.model import from_machine
 from tests.unit.report_samples import facts, held_run, reading, use_after_free
@@ -59,7 +60,7 @@ def test_the_printed_command_means_the_same_run(
     harness: Harness, arguments: list[str]
 ) -> None:
     values = parsed(harness, *arguments) | {"seed": 77}
-    command = command_of(harness, "storm", values)
+    command = stress_command(harness, "storm", values)
 
     assert command[:3] == ("testbed", "stress", "storm")
     assert parsed(harness, *command[3:]) == values
@@ -69,7 +70,7 @@ def test_patches_are_part_of_the_command(harness: Harness, tmp_path: Path) -> No
     patch = tmp_path / "51.patch"
     patch.write_text("")
     values = parsed(harness, "--patch", str(patch), "--seed", "1")
-    command = command_of(harness, "storm", values)
+    command = stress_command(harness, "storm", values)
 
     assert parsed(harness, *command[3:])["patches"] == (patch,)
     assert "patches 51.patch" in first_line("storm", values)

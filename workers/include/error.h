@@ -14,5 +14,6 @@
 #define ERANGE 34
 #define EILSEQ 84
 #define EOPNOTSUPP 95
+#define ETIMEDOUT 110
 
 #endif

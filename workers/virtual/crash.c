@@ -18,11 +18,12 @@
 #include <unistd.h>
 
 #define ALTERNATE_SIZE (64UL << 10)
-#define WATCH_US 20000
+#define WATCH_US 20000        /* of processor time */
 /* Looks without a step between them, after which nothing will come any more. */
-#define MAX_IDLE_LOOKS 100
+#define MAX_IDLE_LOOKS 50
 /* The same near where that was so already: a replay need not wait as long. */
 #define KNOWN_IDLE_LOOKS 3
+#define NR_KNOWN 8
 #define NEAR 256
 #define EXIT_BUG 70
 
@@ -147,24 +148,50 @@ static void crashed(int number, siginfo_t *info, void *context)
 	report_crash(FINDING_CRASH, registers, value);
 }
 
-/* A loop that comes to no access never comes to an end either. */
+/* Places of loops that were found already, the newest ones. */
+static u64 known_loops[NR_KNOWN];
+
+static bool is_known_loop(u64 ip)
+{
+	for (u32 n = 0; n < NR_KNOWN; n++) {
+		if (ip - known_loops[n] + NEAR < 2 * NEAR)
+			return true;
+	}
+	return false;
+}
+
+static void note_loop(u64 ip)
+{
+	static u32 place;
+
+	if (!is_known_loop(ip))
+		known_loops[place++ % NR_KNOWN] = ip;
+}
+
+/* A loop that comes to no step never comes to an end either. */
 static void looked(int number, siginfo_t *info, void *context)
 {
-	static u64 last, known;
+	static u64 last;
 	static u32 idle;
 	const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
 	u64 now = engine.total_steps + engine.steps + engine.decisions;
 	u64 ip = registers[REG_RIP], value[6] = { 0 };
 
-	if (!engine.cpu || now != last || is_machine_text(ip)) {
+	if (!engine.cpu || now != last) {
 		last = now;
 		idle = 0;
 		return;
 	}
-	if (++idle < (ip - known + NEAR < 2 * NEAR ? KNOWN_IDLE_LOOKS : MAX_IDLE_LOOKS))
+	idle++;
+	/* A loop over memory of its own is in a hook now and then, which is not to be left. */
+	if (is_machine_text(ip))
+		return;
+	if (READ_ONCE(the_explore->stop) == STOP_NOW && idle >= KNOWN_IDLE_LOOKS)
+		engine_end(RUN_BOUND);
+	if (idle < (is_known_loop(ip) ? KNOWN_IDLE_LOOKS : MAX_IDLE_LOOKS))
 		return;
 	idle = 0;
-	known = ip;
+	note_loop(ip);
 	value[0] = engine.cpu->id;
 	value[1] = (u64)MAX_IDLE_LOOKS * WATCH_US / 1000;
 	value[2] = engine.cpu->fiber->index;
@@ -192,6 +219,6 @@ void crash_init(void)
 		sigaction(signals[n], &action, NULL);
 	action.sa_sigaction = looked;
 	action.sa_flags |= SA_RESTART;
-	sigaction(SIGVTALRM, &action, NULL);
-	setitimer(ITIMER_VIRTUAL, &every, NULL);
+	sigaction(SIGPROF, &action, NULL);
+	setitimer(ITIMER_PROF, &every, NULL);
 }

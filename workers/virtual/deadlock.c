@@ -70,16 +70,30 @@ static struct waiting *waiting_of(u32 cpu)
 	return NULL;
 }
 
+/* Who would have to act for @waiting, if that one waits as well. */
+static struct waiting *next_of(const struct waiting *waiting)
+{
+	struct explore_result *result = &the_explore->result;
+
+	if (!waiting->owner)
+		return waiting_of(waiting->waits_for);
+	for (u32 n = 0; n < result->nr_waiting; n++) {
+		if (result->waiting[n].task == waiting->owner - 1)
+			return &result->waiting[n];
+	}
+	return NULL;
+}
+
 /* Follow who waits for whom from @waiting: the first one that is met twice is in a cycle. */
 static struct waiting *last_of_chain(struct waiting *waiting)
 {
 	u64 seen = 0;
 
 	for (;;) {
-		struct waiting *next = waiting_of(waiting->waits_for);
+		struct waiting *next = next_of(waiting);
 
-		seen |= 1UL << waiting->cpu;
-		if (!next || seen >> next->cpu & 1)
+		seen |= 1UL << (waiting - the_explore->result.waiting);
+		if (!next || seen >> (next - the_explore->result.waiting) & 1)
 			return next ? next : waiting;
 		waiting = next;
 	}
@@ -91,7 +105,7 @@ static void mark_cycle(struct waiting *first)
 
 	do {
 		waiting->in_cycle = 1;
-		waiting = waiting_of(waiting->waits_for);
+		waiting = next_of(waiting);
 	} while (waiting != first);
 }
 
@@ -108,7 +122,7 @@ static void place_side(struct side *side, const struct waiting *waiting)
 static void __attribute__((noreturn)) report_waiting(enum finding_kind kind, struct waiting *first)
 {
 	struct finding *finding = &the_explore->result.finding;
-	struct waiting *second = waiting_of(first->waits_for);
+	struct waiting *second = next_of(first);
 
 	*finding = (struct finding){ .kind = FINDING_NONE };
 	virtual_side_of(&finding->here, &engine.vcpu[first->cpu]);
@@ -116,6 +130,8 @@ static void __attribute__((noreturn)) report_waiting(enum finding_kind kind, str
 		place_side(&finding->here, first);
 	if (first->waits_for < VIRTUAL_CPUS)
 		virtual_side_of(&finding->other, &engine.vcpu[first->waits_for]);
+	if (program->find_waiting && second)
+		place_side(&finding->other, second);
 	if (kind == FINDING_DEADLOCK) {
 		finding->value[0] = first->task;
 		finding->value[1] = first->what;
@@ -137,7 +153,7 @@ static void __attribute__((noreturn)) report_waiting(enum finding_kind kind, str
 
 static bool is_lock(const struct waiting *waiting)
 {
-	return waiting->what == WAITING_MUTEX || waiting->what == WAITING_WRITE_LOCK ||
+	return waiting->what == WAITING_MUTEX || waiting->what == WAITING_SPINLOCK || waiting->what == WAITING_WRITE_LOCK ||
 	       waiting->what == WAITING_READ_LOCK;
 }
 
@@ -167,7 +183,7 @@ void report_deadlock(void)
 		virtual_report(FINDING_DEADLOCK, 0, NULL, engine.cpu->fiber->index);
 	for (u32 n = 0; n < result->nr_waiting; n++) {
 		last = last_of_chain(&result->waiting[n]);
-		if (waiting_of(last->waits_for)) {
+		if (next_of(last)) {
 			mark_cycle(last);
 			report_waiting(FINDING_DEADLOCK, last);
 		}

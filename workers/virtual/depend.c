@@ -44,14 +44,14 @@ u64 held_bytes(const struct operation *load)
 /*
  * With an interrupt pending, a CPU stops in more places, and what another one
  * finds in its stack follows from where it is: that matters to all that the CPU
- * does, and not to its drain, which is no doing of it.
+ * does, and not to its drain, which is no doing of it unless it lets it go on.
  */
 static bool disturbs(const struct operation *step, u32 cpu, const struct operation *other)
 {
 	if (other->effect & EFFECT_DISTURB && other->target == cpu)
 		return true;
-	return other->cpu == cpu && AGENT_KIND(other->agent) != AGENT_DRAIN &&
-	       other->agent != step->agent;
+	return other->cpu == cpu && other->agent != step->agent &&
+	       (AGENT_KIND(other->agent) != AGENT_DRAIN || other->effect & EFFECT_RELEASE);
 }
 
 bool others_depend(const struct operation *a, const struct operation *b)

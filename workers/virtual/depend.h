@@ -19,6 +19,7 @@
 #define EFFECT_DISTURB 0x8    /* matters to all that CPU @target does */
 #define EFFECT_INTERRUPT 0x10 /* comes between any two operations of its CPU */
 #define EFFECT_ANYTHING 0x20  /* who knows */
+#define EFFECT_RELEASE 0x40   /* a drain that its CPU waits for, to go on without a choice */
 
 /* One step of an agent, as it would be now or as it was. */
 struct operation {
@@ -62,6 +63,12 @@ static inline void disturb_stack(struct operation *step)
 	step->target = owner;
 }
 
+/* As soon as its buffer has room, or is empty, it goes on, past places to interrupt it. */
+static inline bool waits_for_drain(const struct vcpu *cpu)
+{
+	return cpu->pending.kind == EVENT_KIND_FULL || cpu->pending.kind == EVENT_KIND_FENCE;
+}
+
 static inline struct operation operation_of(u32 agent)
 {
 	const struct vcpu *cpu = &engine.vcpu[AGENT_OF_CPU(agent)];
@@ -74,6 +81,8 @@ static inline struct operation operation_of(u32 agent)
 			.addr = store->addr, .size = store->size, .agent = agent, .cpu = cpu->id,
 			.kind = EVENT_KIND_DRAIN, .effect = EFFECT_WRITE,
 		};
+		if (unlikely(engine.interrupts.take) && waits_for_drain(cpu))
+			step.effect |= EFFECT_RELEASE;
 		disturb_stack(&step);
 		return step;
 	}

@@ -218,6 +218,14 @@ static inline bool conflict(const struct operation *before, const struct operati
 	return true;
 }
 
+/* Of one CPU: an interrupt, and a drain that lets the CPU go on. */
+static inline bool is_release(const struct operation *a, const struct operation *b)
+{
+	u32 effects = a->effect | b->effect;
+
+	return effects & EFFECT_RELEASE && effects & EFFECT_INTERRUPT;
+}
+
 /* Look back from @step, at @here, for what it races with; @clock learns what is before. */
 static void look_back(u32 here, const struct operation *step, struct clock *clock)
 {
@@ -230,6 +238,9 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 		const struct operation *before = &steps[n];
 
 		if (before->cpu == step->cpu) {
+			/* Both orders are tried: see wanted_with_interrupts(). */
+			if (unlikely(is_release(before, step)))
+				join(clock, &clocks[n]);
 			/* Had the load come earlier, the buffer would still have held these. */
 			if (is_drain(before) && only_reads(step) &&
 			    overlap(step->addr, step->size, before->addr, before->size))

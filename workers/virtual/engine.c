@@ -5,6 +5,7 @@
 #include "outcome_set.h"
 #include "race.h"
 #include "show.h"
+#include "thread_local.h"
 
 struct engine engine;
 struct fiber fibers[MAX_FIBERS];
@@ -152,7 +153,6 @@ static u32 choose(u64 enabled)
 		here->cpu = usual < VIRTUAL_CPUS ? usual : AGENT_NOBODY;
 		here->event = usual < VIRTUAL_CPUS ? engine.vcpu[usual].events : engine.nobody;
 		here->agent = agent;
-		here->value = 0;
 	}
 	if (usual >= VIRTUAL_CPUS)
 		engine.nobody++;
@@ -187,15 +187,15 @@ static inline u32 next_agent(void)
 	return choose(enabled);
 }
 
-/* Give the processor to @next; returns when @self has it again. */
-static inline void run_cpu(struct vcpu *self, struct vcpu *next)
+/* Give the processor to @cpu; returns when @from has it again. */
+static inline void enter_cpu(struct fiber *from, struct vcpu *cpu)
 {
-	struct fiber *mine = self->fiber;
-
-	engine.cpu = next;
-	machine_this_cpu = &the_machine->cpu[next->id];
-	next->fiber->touched = 1;
-	fiber_switch(mine, next->fiber);
+	engine.cpu = cpu;
+	machine_this_cpu = &the_machine->cpu[cpu->id];
+	cpu->fiber->touched = 1;
+	if (unlikely(engine.locals))
+		locals_enter(cpu->fiber);
+	fiber_switch(from, cpu->fiber);
 }
 
 static void take_interrupt(struct vcpu *cpu)
@@ -237,7 +237,7 @@ static bool other_agent(struct vcpu *self, u32 agent)
 	cpu->deliver = 1;
 	if (cpu == self)
 		return false;
-	run_cpu(self, cpu);
+	enter_cpu(self->fiber, cpu);
 	return true;
 }
 
@@ -297,14 +297,12 @@ static inline void begin_operation(struct vcpu *self)
 /* A new fiber has come to its first operation: back to who made it. */
 static void back_to_starter(struct vcpu *self)
 {
-	struct fiber *starter = engine.starter;
+	struct vcpu *starter = &engine.vcpu[engine.starter->cpu];
 
 	engine.starter = NULL;
 	engine.detour &= ~DETOUR_STARTER;
-	engine.cpu = &engine.vcpu[starter->cpu];
-	machine_this_cpu = &the_machine->cpu[starter->cpu];
-	view_show(engine.cpu);
-	fiber_switch(self->fiber, starter);
+	view_show(starter);
+	enter_cpu(self->fiber, starter);
 }
 
 /* One step of a strategy that is asked outside: who goes next stands still, too. */
@@ -318,10 +316,7 @@ static void direct_step(void)
 		if (!next->deliver)
 			return;
 	}
-	engine.cpu = next;
-	machine_this_cpu = &the_machine->cpu[next->id];
-	next->fiber->touched = 1;
-	fiber_switch(&director, next->fiber);
+	enter_cpu(&director, next);
 }
 
 static void direct(void)
@@ -368,7 +363,7 @@ void engine_step(struct vcpu *self)
 		if (agent == self->id)
 			break;
 		if (agent < VIRTUAL_CPUS)
-			run_cpu(self, &engine.vcpu[agent]);
+			enter_cpu(self->fiber, &engine.vcpu[agent]);
 		else if (!other_agent(self, agent))
 			continue;
 		if (!self->deliver)
@@ -389,7 +384,7 @@ void engine_leave(struct vcpu *self)
 		u32 agent = next_agent();
 
 		if (agent < VIRTUAL_CPUS)
-			run_cpu(self, &engine.vcpu[agent]);
+			enter_cpu(self->fiber, &engine.vcpu[agent]);
 		else
 			other_agent(self, agent);
 	}
@@ -404,7 +399,7 @@ void engine_start_cpu(struct vcpu *child)
 	engine.starter = self->fiber;
 	engine.detour |= DETOUR_STARTER;
 	view_show(child);
-	run_cpu(self, child);
+	enter_cpu(self->fiber, child);
 }
 
 void engine_switch_fiber(struct vcpu *cpu, struct fiber *next, u64 pc)
@@ -450,28 +445,26 @@ static void reset(void)
 	engine.assumed = 0;
 	if (unlikely(engine.detour))
 		fiber_reset(&director, direct);
+	the_explore->result.nr_checkpoints = 0;
 	outcome_begin();
-	if (unlikely(engine.races))
-		race_begin();
-	if (unlikely(engine.show))
-		show_begin();
 }
 
 enum run_end engine_run(void)
 {
+	struct vcpu *first;
+
 	reset();
 	program->begin();
-	the_explore->result.nr_checkpoints = 0;
 	if (engine.races)
 		race_begin();
 	if (unlikely(engine.show))
 		show_begin();
-	engine.cpu = &engine.vcpu[engine.current];
-	machine_this_cpu = &the_machine->cpu[engine.current];
+	first = &engine.vcpu[engine.current];
 	/* What it stores before it first comes to a point is taken back like any store. */
-	view_show(engine.cpu);
-	engine.cpu->fiber->touched = 1;
-	fiber_switch(&engine.home, engine.cpu->fiber);
+	view_show(first);
+	enter_cpu(&engine.home, first);
+	if (unlikely(engine.locals))
+		locals_enter(NULL);
 	view_take_back();
 	if (unlikely(engine.show))
 		show_end();

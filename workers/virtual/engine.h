@@ -90,6 +90,7 @@ struct strategy {
 	const char *name;
 	bool every_step;      /* asked even when there is only one agent */
 	bool patient;         /* an assumption that fails stops its CPU, not yet the run */
+	bool watches;         /* wants to know which words are shared: see interest.h */
 	bool outside;         /* asked while every CPU stands still, on a stack of its own */
 	void (*begin)(u64 run);
 	/* The agent of the next step, one of @enabled (never 0). */
@@ -139,6 +140,8 @@ struct engine {
 	u32 detour;           /* DETOUR_*: a step is not as simple as that */
 	u64 stacks;           /* all fibers' stacks: address, bytes, bytes of each */
 	u64 stacks_size, stack_stride;
+	u64 locals;           /* bytes at the top of each stack: see thread_local.h; 0 = none */
+	u64 locals_base;      /* where %fs points to: bytes from the start of the stack */
 	u64 rodata_end;       /* nothing below is ever written */
 	struct fiber home;    /* the engine's own stack */
 	u64 decisions;        /* since the job began */

@@ -31,7 +31,7 @@ static inline __attribute__((always_inline)) void fiber_switch(struct fiber *fro
 static inline void fiber_reset(struct fiber *fiber, void (*entry)(void))
 {
 	/* As after a call: the return address of a function lies 8 below a multiple of 16. */
-	u64 *top = (u64 *)(fiber->stack + fiber->size - 64);
+	u64 *top = (u64 *)(fiber->stack + fiber->size - engine.locals - 64);
 
 	top[0] = 0;
 	top[-1] = 0;

@@ -253,6 +253,11 @@ static bool is_tried(enum pairs pairs, const struct step *a, const struct step *
 	return pairs == ALL_PAIRS || (conflict(a, b) && (pairs == CONFLICTING || overtakes(a, b)));
 }
 
+static bool within_bounds(u64 begun)
+{
+	return engine.total_steps - begun < MAX_STEPS && !READ_ONCE(the_explore->stop);
+}
+
 static bool find_swap(enum pairs pairs, u32 *first, u32 *second)
 {
 	u64 begun = engine.total_steps;
@@ -261,7 +266,7 @@ static bool find_swap(enum pairs pairs, u32 *first, u32 *second)
 		for (u32 n = nr_steps - distance; n--; ) {
 			if (!is_tried(pairs, &steps[n], &steps[n + distance]))
 				continue;
-			if (engine.total_steps - begun > MAX_STEPS || READ_ONCE(the_explore->stop))
+			if (!within_bounds(begun))
 				return false;
 			if (passes_swapped(n, n + distance)) {
 				*first = n;
@@ -276,7 +281,9 @@ static bool find_swap(enum pairs pairs, u32 *first, u32 *second)
 /* No one pair decides: hold one step back until all others are done, the last one first. */
 static bool pass_by_waiting(void)
 {
-	for (u32 n = nr_steps; n--; ) {
+	u64 begun = engine.total_steps;
+
+	for (u32 n = nr_steps; n-- && within_bounds(begun); ) {
 		if (steps[n].happened && passes_swapped(n, ALL_OTHERS))
 			return true;
 	}
@@ -287,8 +294,9 @@ static bool pass_by_waiting(void)
 static bool pass_by_dropping(const struct intervention *schedule, u32 count)
 {
 	static struct intervention shorter[MAX_INTERVENTIONS];
+	u64 begun = engine.total_steps;
 
-	for (u32 n = count; n--; ) {
+	for (u32 n = count; n-- && within_bounds(begun); ) {
 		memcpy(shorter, schedule, n * sizeof(schedule[0]));
 		memcpy(shorter + n, schedule + n + 1, (count - n - 1) * sizeof(schedule[0]));
 		if (run_by_schedule(shorter, count - 1, false) == RUN_PASSED)

@@ -191,7 +191,10 @@ static void reach_from_outside(bool main_returned)
 		for (u32 n = 0; n < cpu->count; n++)
 			reach(buffered_value(cpu, nth_store(cpu, n)));
 		reach((u64)threads[id].result);
-		if (!(engine.exited >> id & 1) && !(main_returned && !id))
+		/* Of main(), when it has returned, thread-local variables are left. */
+		if (main_returned && !id)
+			sp = end - engine.locals;
+		if (!(engine.exited >> id & 1))
 			reach_from(sp, end - sp);
 	}
 }

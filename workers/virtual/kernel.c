@@ -8,6 +8,7 @@
 
 #include "fiber.h"
 #include "report.h"
+#include "thread_local.h"
 
 #include <error.h>
 #include <irqflags.h>
@@ -18,12 +19,18 @@
 #undef current                /* the engine's is meant here */
 
 #define LARGEST_CLASS 8192    /* bytes of an object with its redzones */
+#define MAX_BOOT_STEPS (16u << 20)
 
 struct kernel kernel;
 
 /* CPU whose fiber was the last to run before the engine had it back: it is the first again. */
 static u32 resumed_cpu;
 static u32 booted;            /* 1 = CPUs have begun to run */
+
+/* How the boot ended, and all that the result tells of its finding if it failed. */
+static enum run_end boot_end;
+static u8 boot_finding[offsetof(struct explore_result, schedule) -
+		       offsetof(struct explore_result, finding)];
 
 static void idle_entry(void)
 {
@@ -98,9 +105,26 @@ static void begin_run(void)
 	}
 }
 
+static void failed_entry(void)
+{
+	__builtin_memcpy(&the_explore->result.finding, boot_finding, sizeof(boot_finding));
+	engine_end(RUN_FAILED);
+}
+
+/* What no run comes past. */
+static void begin_failed(void)
+{
+	engine.nr_cpus = nr_kernel_cpus();
+	vcpu_reset(&engine.vcpu[0]);
+	engine.vcpu[0].fiber = &fibers[0];
+	fiber_reset(&fibers[0], failed_entry);
+}
+
 static void kernel_begin(void)
 {
-	if (kernel.phase == PHASE_BOOT)
+	if (kernel.phase == PHASE_FAILED)
+		begin_failed();
+	else if (kernel.phase < PHASE_RUN)
 		begin_boot();
 	else
 		begin_run();
@@ -117,7 +141,9 @@ static void suspend_all(void)
 
 static bool kernel_stuck(enum run_end *end)
 {
-	if (kernel.phase == PHASE_BOOT) {
+	if (kernel.phase == PHASE_START && !kernel.started)
+		report_deadlock();
+	if (kernel.phase < PHASE_RUN) {
 		suspend_all();
 		return false;
 	}
@@ -138,7 +164,9 @@ static int boot_with(s64 (*function)(void *), const char *name)
 		return -EAGAIN;
 	if (function)
 		machine_raise_irq(0, IRQ_RESCHED);
-	return engine_run() == RUN_PASSED ? 0 : -EINVAL;
+	boot_end = engine_run();
+	__builtin_memcpy(boot_finding, &the_explore->result.finding, sizeof(boot_finding));
+	return boot_end == RUN_PASSED ? 0 : -EINVAL;
 }
 
 /* An object of each class is made before any run: making more of them takes long. */
@@ -162,6 +190,7 @@ static int boot(void)
 	error = boot_with(NULL, "");
 	if (!error)
 		error = boot_with(kernel_init_task, "init");
+	kernel.phase = PHASE_START;
 	if (!error)
 		error = boot_with(kernel_tasks_start, "explore");
 	return error;
@@ -173,6 +202,8 @@ static int kernel_prepare(void)
 	u32 most_steps = engine.max_steps;
 	int error = kernel_tasks_find();
 
+	if (locals_size())
+		return -EOPNOTSUPP;
 	if (!error)
 		error = kernel_memory_init();
 	if (error)
@@ -181,13 +212,16 @@ static int kernel_prepare(void)
 	engine.strategy = &none;
 	engine.booting = 1;
 	engine.limit = 0;
-	engine.max_steps = ~0u;
+	engine.max_steps = MAX_BOOT_STEPS;
 	error = boot();
 	if (!error)
 		error = snapshot_take();
 	engine.max_steps = most_steps;
 	kernel.phase = PHASE_RUN;
-	return error;
+	if (boot_end != RUN_FAILED)
+		return boot_end == RUN_BOUND ? -ETIMEDOUT : error;
+	kernel.phase = PHASE_FAILED;
+	return 0;
 }
 
 const struct program kernel_program = {

@@ -10,12 +10,15 @@
 
 enum kernel_phase {
 	PHASE_BOOT,           /* no choices; what is written stays */
+	PHASE_START,          /* likewise: INIT, and tasks are made */
 	PHASE_RUN,
 	PHASE_CHECK,          /* all tasks have ended; no choices */
+	PHASE_FAILED,         /* the boot ended with a finding: so does every run */
 };
 
 struct kernel {
 	enum kernel_phase phase;
+	u32 started;          /* 1 = all tasks are made */
 	u32 nr_tasks;
 	u64 ended;            /* tasks, by place in kernel_tasks[] */
 	u64 resting[VIRTUAL_CPUS]; /* tasks of each CPU, by place */
@@ -51,6 +54,7 @@ s64 kernel_tasks_start(void *unused);
 void kernel_tasks_check(void);
 /* All of them have ended. */
 bool kernel_tasks_have_ended(void);
+/* It runs code of the user's. */
 bool kernel_task_is_explored(const struct task_struct *task);
 bool kernel_task_has_ended(const struct task_struct *task);
 

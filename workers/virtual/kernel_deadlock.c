@@ -20,25 +20,31 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 	waiting->value = note->value;
 	switch (note->kind) {
 	case WAIT_SPINLOCK:
-		waiting->what = WAITING_MUTEX;
+		waiting->what = WAITING_SPINLOCK;
 		waiting->value = *(const u32 *)note->object;
 		waiting->waits_for = waiting->value - 1;
 		break;
 	case WAIT_MUTEX:
 		waiting->what = WAITING_MUTEX;
 		waiting->value = mutex->owner;
-		if (mutex->owner)
-			waiting->waits_for = ((const struct task_struct *)mutex->owner)->cpu;
+		if (mutex->owner) {
+			const struct task_struct *owner = (const struct task_struct *)mutex->owner;
+
+			waiting->waits_for = owner->cpu;
+			waiting->owner = owner->index + 1;
+		}
 		break;
 	case WAIT_COMPLETION:
-		waiting->what = WAITING_CONDITION;
+		waiting->what = WAITING_COMPLETION;
 		break;
 	case WAIT_CROSS_CALL:
 	case WAIT_GRACE_PERIOD:
+		waiting->what = note->kind == WAIT_CROSS_CALL ? WAITING_CROSS_CALL
+							      : WAITING_GRACE_PERIOD;
 		waiting->waits_for = first_cpu(note->value);
 		break;
 	case WAIT_STOP_MACHINE:
-		waiting->what = WAITING_BARRIER;
+		waiting->what = WAITING_STOP_MACHINE;
 		break;
 	}
 }

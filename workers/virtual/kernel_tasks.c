@@ -117,6 +117,7 @@ s64 kernel_tasks_start(void *unused)
 	for (u32 n = kernel.nr_tasks; n--; )
 		kthread_run(kernel_tasks[n].cpu, run_task, &kernel_tasks[n], kernel_tasks[n].name);
 	preempt_enable_no_resched();
+	kernel.started = 1;
 	return 0;
 }
 
@@ -127,7 +128,7 @@ bool kernel_tasks_have_ended(void)
 
 bool kernel_task_is_explored(const struct task_struct *task)
 {
-	return task->function == run_task;
+	return task->function == run_task || task->function == kernel_tasks_start;
 }
 
 bool kernel_task_has_ended(const struct task_struct *task)

@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #define LOOK_UP_US 100000
+#define EXIT_ENDLESS 4        /* what comes before the tasks did not end */
+#define EXIT_LOCALS 5         /* tasks have no thread-local variables */
 
 const struct program *program;
 
@@ -30,7 +32,6 @@ extern int explored_main(int argc, char **argv) __attribute__((weak));
 extern const struct program kernel_program __attribute__((weak));
 /* crash.c: a signal in explored code becomes a finding. */
 void crash_init(void);
-
 
 static int map_at(u64 base, int memfd, u64 size, int flags)
 {
@@ -121,6 +122,7 @@ static int do_jobs(void)
 int main(int argc, char **argv)
 {
 	sigset_t mask;
+	int error;
 
 	if (argc != 5)
 		return 2;
@@ -140,7 +142,8 @@ int main(int argc, char **argv)
 	crash_init();
 	look_up_now_and_then();
 	program = explored_main ? &pthread_program : &kernel_program;
-	if (!program || program->prepare())
-		return 3;
+	error = program->prepare();
+	if (error)
+		return error == -ETIMEDOUT ? EXIT_ENDLESS : error == -EOPNOTSUPP ? EXIT_LOCALS : 3;
 	return do_jobs();
 }

@@ -34,6 +34,7 @@ static u32 portfolio_choose(u64 enabled)
 
 const struct strategy portfolio_strategy = {
 	.name = "portfolio",
+	.watches = true,
 	.begin = portfolio_begin,
 	.choose = portfolio_choose,
 };

@@ -8,6 +8,7 @@
 #include "fiber.h"
 #include "heap.h"
 #include "pthread_program.h"
+#include "thread_local.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -70,7 +71,7 @@ static int pthread_prepare(void)
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0) !=
 	    (void *)STACKS_BASE)
 		return -ENOMEM;
-	if (heap_init())
+	if (heap_init() || locals_prepare(STACK_SIZE - GUARD_SIZE))
 		return -ENOMEM;
 	engine.stacks = STACKS_BASE;
 	engine.stacks_size = size;
@@ -88,14 +89,22 @@ static int pthread_prepare(void)
 	return 0;
 }
 
+/* The thread of @cpu will begin with @entry. */
+static void begin_thread(struct vcpu *cpu, void (*entry)(void))
+{
+	vcpu_reset(cpu);
+	fiber_reset(cpu->fiber, entry);
+	if (unlikely(engine.locals))
+		locals_begin(cpu->fiber);
+}
+
 static void pthread_begin(void)
 {
 	engine.nr_cpus = 1;
 	heap_reset();
 	time_begin();
 	keys_begin();
-	vcpu_reset(&engine.vcpu[0]);
-	fiber_reset(&fibers[0], main_entry);
+	begin_thread(&engine.vcpu[0], main_entry);
 }
 
 /* A thread waits for what nobody will do, or for its own spinning to end. */
@@ -143,8 +152,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 	threads[id].argument = argument;
 	threads[id].detached = false;
 	threads[id].result = NULL;
-	vcpu_reset(child);
-	fiber_reset(child->fiber, thread_entry);
+	begin_thread(child, thread_entry);
 	engine.nr_cpus = id + 1;
 	if (engine.races)
 		race_edge(self, child);

@@ -3,6 +3,7 @@
  * Runs of a strategy, by number. What a run does depends on the seed and its
  * number alone, so any number of processes can share them.
  */
+#include "interest.h"
 #include "job.h"
 #include "outcome_set.h"
 
@@ -30,14 +31,17 @@ static void learn(void)
 
 enum run_end numbered_run(u64 run)
 {
+	bool learns = run % BATCH < LEARNING_RUNS;
 	enum run_end end;
 
-	if (run % BATCH == 0)
+	if (run % BATCH == 0) {
 		memset(&learned, 0, sizeof(learned));
+		interest_forget();
+	}
 	if (engine.strategy->begin)
 		engine.strategy->begin(run);
-	end = engine_run();
-	if (run % BATCH < LEARNING_RUNS)
+	end = learns && engine.strategy->watches ? interest_run() : engine_run();
+	if (learns)
 		learn();
 	return end;
 }
@@ -48,7 +52,8 @@ static void learn_from_batch(u64 run)
 	struct explore_result *result = &the_explore->result;
 	u64 first = run - run % BATCH;
 
-	for (u64 n = first; n < run && n < first + LEARNING_RUNS; n++)
+	for (u64 n = first;
+	     n < run && n < first + LEARNING_RUNS && !READ_ONCE(the_explore->stop); n++)
 		numbered_run(n);
 	/* What they may have found is for that process to report. */
 	memset(&result->finding, 0, offsetof(struct explore_result, schedule) -
