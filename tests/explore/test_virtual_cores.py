@@ -9,7 +9,7 @@ from testbed.build import Core, Flavour, Request, build
 from testbed.explore.story import KERNEL
 from testbed.joined import declared
 from testbed.layout import Layout
-from testbed.paths import project_root
+from testbed.paths import cache_folder, project_root
 from testbed.sources import Source, SourceTree
 from testbed.toolchain import FOR_CLANG, INSTRUMENTED, SEEN_CALLS, Compiler
 from tests.explore.conftest import Explore
@@ -184,3 +184,23 @@ def test_without_the_tool_the_engine_is_linked_as_it_is(
 
     assert plain.build_id != joined.build_id
     assert Layout.of(plain).symbols()["engine_run"].external
+
+
+def test_the_engine_tells_its_own_code_by_two_addresses(program: Path) -> None:
+    found = Layout.of(built(program, "ANSWER=1")).symbols()
+    first, last = found["machine_text_first"].address, found["machine_text_last"].address
+
+    for name in ("engine_run", "race_load", "pthread_create", "__tsan_read4"):
+        assert first < found[name].address < last, name
+    assert not first <= found["explored_main"].address <= last
+
+
+def test_of_a_new_program_that_file_only_is_compiled(program: Path) -> None:
+    built(program, "ANSWER=1")
+    objects = cache_folder() / "objects"
+    before = set(objects.glob("*.o"))
+    program.write_text(f"{PROGRAM}\n/* {program} */\n")
+
+    built(program, "ANSWER=1")
+
+    assert len(set(objects.glob("*.o")) - before) == 1

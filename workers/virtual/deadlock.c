@@ -153,8 +153,8 @@ static void __attribute__((noreturn)) report_waiting(enum finding_kind kind, str
 
 static bool is_lock(const struct waiting *waiting)
 {
-	return waiting->what == WAITING_MUTEX || waiting->what == WAITING_SPINLOCK || waiting->what == WAITING_WRITE_LOCK ||
-	       waiting->what == WAITING_READ_LOCK;
+	return waiting->what == WAITING_MUTEX || waiting->what == WAITING_SPINLOCK ||
+	       waiting->what == WAITING_WRITE_LOCK || waiting->what == WAITING_READ_LOCK;
 }
 
 static void find_waiting(struct explore_result *result)

@@ -31,10 +31,16 @@ static inline bool is_owned(const struct vcpu *cpu, u64 addr)
 	return addr - cpu->private_start < cpu->owned_size || is_private(cpu, addr);
 }
 
-/* An interrupt could be taken here: somebody looks at what this CPU alone accesses. */
+/*
+ * An interrupt could be taken here: somebody looks at what this CPU alone
+ * accesses. One that is not pending yet may follow from what the CPU has just
+ * done, so others must be able to raise it now; otherwise it could have been
+ * raised before, where the CPU last stood.
+ */
 static inline bool is_interruptible(const struct vcpu *cpu)
 {
-	return unlikely((engine.irqs | engine.ticking) >> cpu->id & 1) &&
+	return engine.interrupts.enabled &&
+	       (cpu->moved || (engine.irqs | engine.ticking) >> cpu->id & 1) &&
 	       engine.interrupts.enabled(cpu->id);
 }
 
@@ -73,7 +79,9 @@ static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
 
 	if (unlikely(!cpu) || is_unshared(cpu, addr))
 		return;
-	if (is_interruptible(cpu) || is_guarding(cpu, addr))
+	/* Without buffers, others can come in before a store that they can see, anyway. */
+	if ((engine.limit || is_private(cpu, addr)) &&
+	    (is_interruptible(cpu) || is_guarding(cpu, addr)))
 		engine_point(EVENT_KIND_POINT, 0, 0, pc);
 	if (is_private(cpu, addr)) {
 		undo_push(addr, size, load_word(addr, size));

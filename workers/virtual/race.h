@@ -40,7 +40,7 @@ void race_acquire(struct vcpu *cpu, u64 object);
 /* @cpu has ended: all of its frames are left. */
 void race_end(struct vcpu *cpu);
 /* @cpu accesses what is in a frame of @owner: it must be done before that frame is left. */
-void race_visit(struct vcpu *cpu, struct vcpu *owner, u64 addr, u64 pc);
+void race_visit(struct vcpu *cpu, struct vcpu *owner, u64 addr, u32 size, u64 pc);
 /* Memory is new: what was done to it before is forgotten. */
 void race_forget(u64 addr, u64 size);
 

@@ -12,6 +12,7 @@
 struct visit {
 	u64 addr;
 	u64 pc;
+	u32 size;
 	u32 cpu;
 	u32 clock;            /* of that CPU, then */
 };
@@ -24,7 +25,7 @@ static struct {
 	u32 count;
 } visits[VIRTUAL_CPUS];
 
-void race_visit(struct vcpu *cpu, struct vcpu *owner, u64 addr, u64 pc)
+void race_visit(struct vcpu *cpu, struct vcpu *owner, u64 addr, u32 size, u64 pc)
 {
 	struct visit *visit;
 
@@ -32,7 +33,7 @@ void race_visit(struct vcpu *cpu, struct vcpu *owner, u64 addr, u64 pc)
 		visits[owner->id].count = 0;
 	race_visited |= 1u << owner->id;
 	visit = &visits[owner->id].visit[visits[owner->id].count++ % MAX_VISITS];
-	*visit = (struct visit){ addr, pc, cpu->id, clocks[cpu->id].at[cpu->id] };
+	*visit = (struct visit){ addr, pc, size, cpu->id, clocks[cpu->id].at[cpu->id] };
 }
 
 /* Where the frame of the code at @pc begins; 0 = all frames are left. */
@@ -62,7 +63,7 @@ static void __attribute__((noreturn)) report_visit(struct vcpu *owner, const str
 			.tsc = 1,
 			.stack = { visit->pc },
 		},
-		.value = { visit->addr, 0, visit->addr },
+		.value = { visit->addr, visit->size },
 	};
 	virtual_side(&finding->other, pc, (u64)__builtin_frame_address(0));
 	finding->other.cpu = owner->id;

@@ -140,7 +140,7 @@ noinline void report_dead_stack(struct vcpu *cpu, const struct store *store, str
 {
 	struct finding *finding = &the_explore->result.finding;
 
-	*finding = (struct finding){ .value = { store->addr, store->size, store->addr } };
+	*finding = (struct finding){ .value = { store->addr, store->size } };
 	name_side(&finding->here, cpu);
 	finding->here.stack[0] = store->pc;
 	virtual_side_of(&finding->other, &engine.vcpu[owner->cpu]);

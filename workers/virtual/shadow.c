@@ -98,7 +98,7 @@ static u64 lowest_frame(struct fiber *fiber)
 	return stack_bound(fiber);
 }
 
-void shadow_check_stack(u64 addr, u64 pc)
+void shadow_check_stack(u64 addr, u32 size, u64 pc)
 {
 	struct fiber *fiber = &fibers[(addr - engine.stacks) / engine.stack_stride];
 	struct side owner;
@@ -107,9 +107,9 @@ void shadow_check_stack(u64 addr, u64 pc)
 		return;
 	if (addr >= lowest_frame(fiber)) {
 		if (engine.races && fiber->cpu != engine.cpu->id)
-			race_visit(engine.cpu, &engine.vcpu[fiber->cpu], addr, pc);
+			race_visit(engine.cpu, &engine.vcpu[fiber->cpu], addr, size, pc);
 		return;
 	}
 	virtual_side_of(&owner, &engine.vcpu[fiber->cpu]);
-	virtual_report(FINDING_USE_AFTER_FREE, pc, &owner, addr, 0, addr, 0);
+	virtual_report(FINDING_USE_AFTER_FREE, pc, &owner, addr, size);
 }

@@ -34,7 +34,7 @@ int shadow_init(u64 base, u64 size, u32 why);
 /* The access is not all right: report it. Does not return. */
 void shadow_report(u64 addr, u32 size, bool write, u64 pc) __attribute__((noreturn));
 /* The access is to a stack: that frame must be there still. */
-void shadow_check_stack(u64 addr, u64 pc);
+void shadow_check_stack(u64 addr, u32 size, u64 pc);
 
 /* Before each access. */
 static inline void shadow_check(u64 addr, u32 size, bool write, u64 pc)
@@ -44,7 +44,7 @@ static inline void shadow_check(u64 addr, u32 size, bool write, u64 pc)
 
 	if (likely(place >= shadow_size)) {
 		if (unlikely(addr - engine.stacks < engine.stacks_size))
-			shadow_check_stack(addr, pc);
+			shadow_check_stack(addr, size, pc);
 		return;
 	}
 	first = shadow[place / 8];
