@@ -37,7 +37,7 @@ TASK(1, first)
 	replace(0);
 }
 
-TASK(1, second)
+TASK(2, second)
 {
 	replace(1);
 }

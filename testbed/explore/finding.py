@@ -81,6 +81,9 @@ class Reader:
         if result.assertion:
             said = _assertion(result, here)
             values = {}
+        elif kind is Kind.CLAIM and KERNEL not in Layout.of(self.core).symbols():
+            said = f"the program ended with status {record['value'][0]} on CPU {here.cpu}"
+            values = {}
         finding = complete(
             self.facts, kind, here, other, said, values, text,
             machine="virtual", waits=_waits(result, names, threads), story=story,

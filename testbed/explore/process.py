@@ -40,7 +40,7 @@ UNABLE = {
         "what comes before the tasks did not end within millions of operations: bound the loops "
         "of INIT",
     "ended with status 5":
-        "tasks of the kernel have no thread-local variables: use variables of each CPU, or pthreads",
+        "tasks of the kernel have no thread-local variables: use those of each CPU, or pthreads",
 }  # fmt: skip
 
 

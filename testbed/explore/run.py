@@ -198,6 +198,11 @@ def judge(outcome: Outcome, options: SearchOptions) -> tuple[Verdict, str]:
         )
     if outcome.failure is not None:
         return Verdict.VIOLATED, ""
+    if ends.get("bound") and outcome.totals.longest <= options.max_steps:
+        return Verdict.UNKNOWN, (
+            f"{ends['bound']:,} of {outcome.totals.executions:,} runs were given up: they write or "
+            "allocate more than the explorer keeps of one run"
+        )
     if ends.get("bound"):
         return Verdict.UNKNOWN, (
             f"{ends['bound']:,} of {outcome.totals.executions:,} runs did not end within "

@@ -204,13 +204,13 @@ enum run_end engine_run(void);
 void engine_end(enum run_end end) __attribute__((noreturn));
 /* The CPU's operation is written into cpu->pending: let others go first, then do it. */
 void engine_step(struct vcpu *cpu);
-/* Why CPU @cpu cannot go on; true = it can. */
+/* Can @cpu do its pending operation now? */
 bool engine_is_enabled(struct vcpu *cpu);
 /* The agent that goes when nothing is said. */
 u32 engine_default(u64 enabled);
 /* The value of a word as @cpu sees it, whoever has the view. */
 u64 engine_value(struct vcpu *cpu, u64 addr, u32 size);
-/* Called from a hook of a CPU whose new fiber was just entered: see thread creation. */
+/* @cpu leaves its fiber, whose own code stands at @pc, for @next; returns when it is back. */
 void engine_switch_fiber(struct vcpu *cpu, struct fiber *next, u64 pc);
 /* @cpu has ended: the others go on. Does not return. */
 void engine_leave(struct vcpu *cpu) __attribute__((noreturn));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Words that several CPUs access, and how often each agent does: seen in the first runs of a batch. */
+/* Words that several CPUs access, and how often: seen in the first runs of a batch. */
 #ifndef VIRTUAL_INTEREST_H
 #define VIRTUAL_INTEREST_H
 

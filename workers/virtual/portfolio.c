@@ -6,11 +6,11 @@ static const struct {
 	const struct strategy *strategy;
 	u32 share;            /* percent */
 } members[] = {
-	{ &pct_strategy, 40 },
-	{ &pos_strategy, 30 },
-	{ &random_strategy, 10 },
+	{ &pct_strategy, 35 },
+	{ &pos_strategy, 20 },
+	{ &random_strategy, 5 },
 	{ &weighted_strategy, 10 },
-	{ &surw_strategy, 10 },
+	{ &surw_strategy, 30 },
 };
 
 static u32 (*choose)(u64 enabled);

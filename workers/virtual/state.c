@@ -23,8 +23,10 @@
 /* A word that was written in this run, as committed. */
 struct word {
 	u64 addr;
-	u64 snapshot;         /* hash of what it was when the run began */
+	u64 snapshot;         /* what it was when the run began, as far as noted */
+	u64 noted;            /* bytes of it */
 	u64 now;              /* hash of what it is */
+	bool looked_at;       /* now is valid */
 	u64 run;              /* in which it was written */
 };
 
@@ -41,9 +43,9 @@ static inline u64 mix(u64 hash, u64 value)
 	return hash ^ hash >> 29;
 }
 
-static inline u64 hash_word(u64 addr)
+static inline u64 hash_word(u64 addr, u64 value)
 {
-	u64 hash = mix(mix(FACTOR, addr), *(volatile u64 *)addr);
+	u64 hash = mix(mix(FACTOR, addr), value);
 
 	return hash * (FACTOR ^ hash >> 32);
 }
@@ -60,7 +62,8 @@ static struct word *word_at(u64 addr)
 				engine_end(RUN_BOUND);
 			word->run = run;
 			word->addr = addr;
-			word->snapshot = word->now = 0;
+			word->snapshot = word->noted = 0;
+			word->looked_at = false;
 			return word;
 		}
 		if (word->addr == addr)
@@ -68,43 +71,43 @@ static struct word *word_at(u64 addr)
 	}
 }
 
-/* What the word was, before anything was written in this run: the log goes backwards. */
-static u64 snapshot_of(u64 addr)
+/* @undo is the next one of the log: it has what bytes were that it is the first for. */
+static void note_snapshot(u64 addr, const struct undo *undo)
 {
-	u64 value = *(volatile u64 *)addr;
-	u64 hash = 0;
+	struct word *word = word_at(addr);
 
-	for (u32 n = engine.nr_undo; n--; ) {
-		const struct undo *undo = &undo_log[n];
+	for (u32 byte = 0; !word->looked_at && byte < undo->size; byte++) {
+		u64 at = undo->addr + byte - addr;
 
-		for (u32 byte = 0; byte < undo->size; byte++) {
-			u64 at = undo->addr + byte - addr;
-
-			if (at < 8) {
-				value &= ~(0xffUL << (8 * at));
-				value |= (undo->old >> (8 * byte) & 0xff) << (8 * at);
-			}
-		}
+		if (at >= 8 || word->noted >> (8 * at) & 0xff)
+			continue;
+		word->noted |= 0xffUL << (8 * at);
+		word->snapshot |= (undo->old >> (8 * byte) & 0xff) << (8 * at);
 	}
-	hash = mix(mix(FACTOR, addr), value);
-	return hash * (FACTOR ^ hash >> 32);
 }
 
 static void look_at_word(u64 addr)
 {
 	struct word *word = word_at(addr);
-	u64 hash = hash_word(addr);
+	u64 value = *(volatile u64 *)addr, hash = hash_word(addr, value);
 
-	if (!word->snapshot) {
-		word->snapshot = snapshot_of(addr);
-		word->now = word->snapshot;
-	}
+	if (!word->looked_at)
+		word->now = hash_word(addr, (value & ~word->noted) | word->snapshot);
+	word->looked_at = true;
 	memory += hash - word->now;
 	word->now = hash;
 }
 
 static void look_at_memory(void)
 {
+	for (u32 n = nr_seen; n < engine.nr_undo; n++) {
+		const struct undo *undo = &undo_log[n];
+		u64 last = undo->addr + undo->size - 1;
+
+		note_snapshot(undo->addr & ~7UL, undo);
+		if ((undo->addr ^ last) & ~7UL)
+			note_snapshot(last & ~7UL, undo);
+	}
 	for (; nr_seen < engine.nr_undo; nr_seen++) {
 		const struct undo *undo = &undo_log[nr_seen];
 		u64 last = undo->addr + undo->size - 1;

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Two CPUs each call a function on a third one. The first function stores 1, 2
- * and 0 to a word; the second one says what it has found there.
+ * CPU 1 calls two functions on CPU 0. The first one stores 1, 2 and 0 to a word;
+ * the second one says what it has found there.
  * -D ENABLED: the first function has interrupts on while it does.
  */
 #include <explore.h>
 #include <outcome.h>
 #include <kernel/smp.h>
-
-EXPLORE_CPUS(3);
 
 static u32 word, seen;
 
@@ -33,13 +31,9 @@ static void look(void *unused)
 static struct call_single_data storing = { .func = store_all };
 static struct call_single_data looking = { .func = look };
 
-TASK(1, first)
+TASK(1, caller)
 {
 	smp_call_function_single_async(0, &storing);
-}
-
-TASK(2, second)
-{
 	smp_call_function_single_async(0, &looking);
 }
 

@@ -4,7 +4,7 @@
  * tick takes the CPU from the first one before.
  * -D INCREMENT: both add 1 to a word, with a load and a store. Otherwise the
  * first one stores 1, 2 and 3, and the second says what it sees.
- * -D REMOTE: a task of another CPU has stored to the word, or will.
+ * -D REMOTE: a task of another CPU stores 10 to the word.
  * -D PREEMPTION_OFF, -D INTERRUPTS_OFF: what each of the two does is in one piece.
  */
 #include <explore.h>
@@ -13,7 +13,11 @@
 static u32 word;
 
 #ifdef INTERRUPTS_OFF
-#define IN_ONE_PIECE(body) do { u32 flags = local_irq_save(); body; local_irq_restore(flags); } while (0)
+#define IN_ONE_PIECE(body) do { \
+	u32 flags = local_irq_save(); \
+	body; \
+	local_irq_restore(flags); \
+} while (0)
 #elif defined(PREEMPTION_OFF)
 #define IN_ONE_PIECE(body) do { preempt_disable(); body; preempt_enable(); } while (0)
 #else
