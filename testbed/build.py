@@ -182,7 +182,7 @@ def _flags(source: Source, machine: str) -> tuple[str, ...]:
     folder, virtual = os.path.dirname(source.name), machine == Flavour.VIRTUAL.value
     if folder == "shm_layout":
         return (*COMMON_FLAGS, "-fno-eliminate-unused-debug-types")
-    if folder == f"workers/{machine}":
+    if f"{folder}/".startswith(f"workers/{machine}/"):
         alone = virtual and os.path.basename(source.name) != "main.c"
         return (*COMMON_FLAGS, *ENGINE) if alone else COMMON_FLAGS
     plain = (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC)

@@ -86,12 +86,12 @@ class SourceTree:
         folders = [*MECHANISMS, self.machine] if self.mechanisms else [self.machine]
         for folder in ("shm_layout", *(f"workers/{one}" for one in folders)):
             paths = sorted(
-                [*self.root.glob(f"{folder}/*.c"), *self.root.glob(f"{folder}/*.S")],
-                key=lambda path: (EDGES.get(path.name, 0), path.name),
+                [*self.root.glob(f"{folder}/**/*.c"), *self.root.glob(f"{folder}/**/*.S")],
+                key=lambda path: (EDGES.get(path.name, 0), path),
             )
             if not paths:
                 raise BuildError(f"{self.root / folder}: no C sources here")
-            found += [Source(path, f"{folder}/{path.name}") for path in paths]
+            found += [Source(path, str(path.relative_to(self.root))) for path in paths]
         if not self.mechanisms:
             found = [one for one in found if not one.path.name.startswith(BRIDGE)]
         return found

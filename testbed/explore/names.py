@@ -14,7 +14,7 @@ from testbed.dwarf import Array, Named, Scalar, Text, Type, Variable
 from testbed.layout import Layout
 from testbed.report.addresses import ARENA_BASE, Addresses
 
-# The engine's own: workers/virtual/pthread.c; stacks of threads.
+# The engine's own: workers/virtual/programs/pthread.c; stacks of threads.
 STACKS_BASE = 0x1300_0000_0000
 STACK_SIZE = 64 << 10
 STACKS = 16

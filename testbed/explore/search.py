@@ -16,7 +16,7 @@ from enum import StrEnum
 from testbed.explore.process import Choose, Job, Pool, Result
 from testbed.explore.strategies import AUTO, EXHAUSTIVE
 
-# Runs of the first jobs: the batches in which strategies learn (workers/virtual/strategy.h). Later
+# Runs of the first jobs: the batches in which strategies learn (workers/virtual/strategies). Later
 # jobs are of several batches, until they take so long.
 BATCH = 1024
 MAX_RUNS_PER_JOB = 1024 * BATCH

@@ -2,10 +2,10 @@
 /* One run: who goes next, until all have ended or something is wrong. */
 #include "engine.h"
 #include "fiber.h"
-#include "outcome_set.h"
-#include "race.h"
-#include "show.h"
-#include "thread_local.h"
+#include "detectors/outcome_set.h"
+#include "detectors/race.h"
+#include "detectors/show.h"
+#include "programs/thread_local.h"
 
 struct engine engine;
 struct fiber fibers[MAX_FIBERS];

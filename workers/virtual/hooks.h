@@ -3,9 +3,9 @@
 #ifndef VIRTUAL_HOOKS_H
 #define VIRTUAL_HOOKS_H
 
-#include "race.h"
-#include "shadow.h"
-#include "show.h"
+#include "detectors/race.h"
+#include "detectors/shadow.h"
+#include "detectors/show.h"
 
 /* Memory that no other CPU looks at: constants, and a stack whose address nobody else has. */
 static inline bool is_unshared(const struct vcpu *cpu, u64 addr)

@@ -8,7 +8,7 @@
  * ARENA_MEMFD is -1 for a program with pthreads.
  */
 #define _GNU_SOURCE
-#include "job.h"
+#include "jobs/job.h"
 
 #include <errno.h>
 #include <link.h>

@@ -5,9 +5,9 @@
  * memory, as AMD's manual (volume 2, 7.2) says it may.
  */
 #include "engine.h"
-#include "race.h"
-#include "report.h"
-#include "show.h"
+#include "detectors/race.h"
+#include "detectors/report.h"
+#include "detectors/show.h"
 
 struct undo undo_log[MAX_UNDO];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Where this folder's code ends: the builder links this file last of the folder. */
-#include "report.h"
+#include "detectors/report.h"
 
 void machine_text_last(void)
 {

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Source-DPOR (Abdulla, Aronis, Jonsson and Sagonas, JACM 64:4, 2017) with sleep
+ * sets: at each node only those agents are tried that some race asks for.
+ *
+ * Two steps race if they matter to each other and nothing else orders them; then
+ * the first one's node must also begin an execution in which the second one
+ * comes first. What is ordered is known by vector clocks, one for each CPU and
+ * one for its drain: a drain comes after what put its store into the buffer, and
+ * a locked operation or fence after its CPU's drains. These orders cannot be
+ * reversed and are no races.
+ *
+ * Where we differ: steps may enable and disable each other (locks, awaits,
+ * interrupts), so where no agent that a race asks for can go, all are tried; and
+ * what waits when a run ends is taken for a step that comes too late.
+ */
+#include "exhaustive/depend.h"
+#include "exhaustive/exhaust.h"
+
+#define MAX_EVENTS 65536
+
+/* For each CPU two halves: its own steps, and above its drains. Place of the last one + 1. */
+struct clock { u64 cpu[VIRTUAL_CPUS]; };
+
+#define HALF 32
+#define TOPS 0x8000000080000000UL
+
+struct node {
+	u64 enabled;
+	u64 sleep;            /* asleep here, and those done from here */
+	u64 wanted;           /* to be done from here */
+	u8 agent;             /* taken now */
+};
+
+static struct node nodes[MAX_EVENTS];
+static struct operation steps[MAX_EVENTS];
+static struct clock clocks[MAX_EVENTS]; /* what came before, and the step itself */
+static u32 nr_nodes;          /* on the way */
+static u32 nr_known;          /* of those: steps and clocks are those of the run before */
+static u32 nr_fixed;          /* of those: given, and others do what else there is */
+static u32 depth;             /* of this run */
+static u64 sleeping;          /* at the node that comes next */
+static u32 words;             /* of a clock that are in use */
+
+/* What is before the next step of each CPU, and of its drain. */
+static struct history {
+	struct clock done;
+	struct clock drained;
+	struct clock queued[VIRTUAL_STORES];  /* when a store entered the buffer */
+	struct clock room[VIRTUAL_STORES];    /* when it left */
+	u32 stores;           /* seen entering */
+} histories[VIRTUAL_CPUS];
+
+static inline void copy(struct clock *to, const struct clock *from)
+{
+	for (u32 n = 0; n < words; n++)
+		to->cpu[n] = from->cpu[n];
+}
+
+/* Both halves of all words at once. */
+static inline void join(struct clock *to, const struct clock *from)
+{
+	for (u32 n = 0; n < words; n++) {
+		u64 a = to->cpu[n], b = from->cpu[n], tops = ((a | TOPS) - b) & TOPS;
+		u64 keep = (tops - (tops >> (HALF - 1))) | tops;
+
+		to->cpu[n] = (a & keep) | (b & ~keep);
+	}
+}
+
+static inline bool is_drain(const struct operation *step)
+{
+	return AGENT_KIND(step->agent) == AGENT_DRAIN;
+}
+
+static inline u32 last_known(const struct clock *clock, const struct operation *step)
+{
+	return clock->cpu[step->cpu] >> (is_drain(step) ? HALF : 0);
+}
+
+/* Is the step at @place among what @clock has seen? */
+static inline bool is_before(u32 place, const struct clock *clock)
+{
+	return last_known(clock, &steps[place]) > place;
+}
+
+static inline void set_place(struct clock *clock, const struct operation *step, u32 place)
+{
+	u64 *word = &clock->cpu[step->cpu];
+
+	*word = is_drain(step) ? (u32)*word | (u64)place << HALF : *word >> HALF << HALF | place;
+}
+
+/* Some step of each half has come at the place that @first says: is one of them before? */
+static inline bool has_seen_any(const struct clock *clock, const struct clock *first)
+{
+	u64 tops = 0;
+
+	for (u32 n = 0; n < words; n++)
+		tops |= ((clock->cpu[n] | TOPS) - first->cpu[n]) & TOPS;
+	return tops;
+}
+
+/*
+ * The stores that @cpu has made since the last look, in which nothing has come
+ * before it. A store enters a buffer that was full after the one that made room.
+ */
+static inline void queue_stores(u32 cpu)
+{
+	struct history *history = &histories[cpu];
+	u32 limit = engine.limit;
+
+	for (; history->stores < engine.vcpu[cpu].stores; history->stores++) {
+		u32 number = history->stores;
+
+		if (limit && number >= limit)
+			join(&history->done, &history->room[(number - limit) % VIRTUAL_STORES]);
+		copy(&history->queued[number % VIRTUAL_STORES], &history->done);
+	}
+}
+
+/* The number of the store that a drain of @cpu would commit. */
+static inline u32 oldest_number(u32 cpu)
+{
+	return engine.vcpu[cpu].stores - engine.vcpu[cpu].count;
+}
+
+/* What comes before @step whatever others do. */
+static void begin_clock(struct clock *clock, const struct operation *step)
+{
+	const struct history *history = &histories[step->cpu];
+
+	if (is_drain(step)) {
+		copy(clock, &history->drained);
+		join(clock, &history->queued[oldest_number(step->cpu) % VIRTUAL_STORES]);
+		return;
+	}
+	copy(clock, &history->done);
+	if (step->kind == EVENT_KIND_RMW || step->kind == EVENT_KIND_LOCK ||
+	    step->kind == EVENT_KIND_UNLOCK)
+		join(clock, &history->drained);
+}
+
+/* What comes after @step. */
+static inline void file_clock(const struct clock *clock, const struct operation *step)
+{
+	struct history *history = &histories[step->cpu];
+
+	if (is_drain(step)) {
+		copy(&history->drained, clock);
+		copy(&history->room[oldest_number(step->cpu) % VIRTUAL_STORES], clock);
+	} else {
+		copy(&history->done, clock);
+	}
+}
+
+/*
+ * The step at @place and the one at @here, which is @step and knows @clock so
+ * far, race. Let the node of the first also try one that can begin what came
+ * after it and not because of it, and then @step.
+ */
+static void race(u32 place, u32 here, const struct operation *step, const struct clock *clock)
+{
+	struct node *node = &nodes[place];
+	u64 have = node->wanted | node->sleep, initials = 0;
+	struct clock first;
+
+	if (place < nr_fixed)
+		return;
+	for (u32 n = 0; n < words; n++)
+		first.cpu[n] = ~TOPS;
+	for (u32 n = place + 1; n < here; n++) {
+		if (is_before(place, &clocks[n]))
+			continue;
+		if (!has_seen_any(&clocks[n], &first)) {
+			initials |= 1UL << steps[n].agent;
+			if (have & initials)
+				return;
+		}
+		if (last_known(&first, &steps[n]) == (u32)~TOPS)
+			set_place(&first, &steps[n], n + 1);
+	}
+	if (!has_seen_any(clock, &first))
+		initials |= 1UL << step->agent;
+	if (have & initials)
+		return;
+	initials &= node->enabled;
+	if (initials >> step->agent & 1)
+		node->wanted |= 1UL << step->agent;
+	else if (initials)
+		node->wanted |= initials & -initials;
+	else
+		node->wanted |= node->enabled;
+}
+
+static inline bool only_reads(const struct operation *step)
+{
+	return (step->effect & (EFFECT_READ | EFFECT_WRITE)) == EFFECT_READ;
+}
+
+/*
+ * A load is answered by its own buffer where @held says so; for these bytes
+ * nobody else's write matters, before or after, until the store has left.
+ */
+static inline bool conflict(const struct operation *before, const struct operation *step, u64 held)
+{
+	u32 effects = before->effect | step->effect;
+
+	if (unlikely(effects & ~(EFFECT_READ | EFFECT_WRITE)) && others_depend(before, step))
+		return true;
+	if (!(effects & EFFECT_WRITE) ||
+	    !overlap(before->addr, before->size, step->addr, step->size))
+		return false;
+	if (only_reads(step))
+		return shared_bytes(step->addr, step->size, before->addr, before->size) & ~held;
+	if (!(before->effect & EFFECT_WRITE))
+		return load_notices(before, step);
+	return true;
+}
+
+/* Of one CPU: an interrupt, and a drain that lets the CPU go on. */
+static inline bool is_release(const struct operation *a, const struct operation *b)
+{
+	u32 effects = a->effect | b->effect;
+
+	return effects & EFFECT_RELEASE && effects & EFFECT_INTERRUPT;
+}
+
+/* Look back from @step, at @here, for what it races with; @clock learns what is before. */
+static void look_back(u32 here, const struct operation *step, struct clock *clock)
+{
+	u64 held = only_reads(step) ? held_bytes(step) : 0;
+	struct clock unlocked;
+
+	for (u32 n = 0; n < words; n++)
+		unlocked.cpu[n] = 0;
+	for (u32 n = here; n--; ) {
+		const struct operation *before = &steps[n];
+
+		if (before->cpu == step->cpu) {
+			/* Both orders are tried: see wanted_with_interrupts(). */
+			if (unlikely(is_release(before, step)))
+				join(clock, &clocks[n]);
+			/* Had the load come earlier, the buffer would still have held these. */
+			if (is_drain(before) && only_reads(step) &&
+			    overlap(step->addr, step->size, before->addr, before->size))
+				held |= shared_bytes(step->addr, step->size, before->addr,
+						     before->size);
+			continue;
+		}
+		if (!conflict(before, step, held) || is_before(n, clock))
+			continue;
+		/* No lock without the unlock: what can be reversed is the lock before. */
+		if (step->kind == EVENT_KIND_LOCK && before->kind == EVENT_KIND_UNLOCK) {
+			join(&unlocked, &clocks[n]);
+			continue;
+		}
+		race(n, here, step, clock);
+		join(clock, &clocks[n]);
+	}
+	join(clock, &unlocked);
+}
+
+/* A CPU more than ever before: the clocks so far know nothing of it. */
+static void widen(void)
+{
+	for (; words < engine.nr_cpus; words++) {
+		for (u32 n = 0; n < MAX_EVENTS && n < nr_nodes; n++)
+			clocks[n].cpu[words] = 0;
+		for (u32 cpu = 0; cpu < VIRTUAL_CPUS; cpu++) {
+			struct history *history = &histories[cpu];
+
+			history->done.cpu[words] = history->drained.cpu[words] = 0;
+			for (u32 n = 0; n < VIRTUAL_STORES; n++)
+				history->queued[n].cpu[words] = history->room[n].cpu[words] = 0;
+		}
+	}
+}
+
+static void take_step(u32 here, u32 agent)
+{
+	struct operation *step = &steps[here];
+
+	queue_stores(AGENT_OF_CPU(agent));
+	if (here >= nr_known) {
+		*step = operation_of(agent);
+		begin_clock(&clocks[here], step);
+		look_back(here, step, &clocks[here]);
+		set_place(&clocks[here], step, here + 1);
+	}
+	file_clock(&clocks[here], step);
+}
+
+/*
+ * Interrupts are not reduced with respect to their own CPU: where one could be
+ * taken, it is tried, and so is to go on without; what the CPU itself does is
+ * therefore taken to be ordered with them.
+ */
+static u64 wanted_with_interrupts(u64 enabled)
+{
+	u64 interrupts = enabled >> AGENT(AGENT_IRQ, 0), cpus, wanted;
+
+	cpus = (interrupts | interrupts >> VIRTUAL_CPUS) & CPU_BITS;
+	wanted = (cpus | interrupts << AGENT(AGENT_IRQ, 0)) & enabled;
+	return cpus & ~enabled ? enabled : wanted;
+}
+
+static void dpor_begin(u64 run)
+{
+	depth = 0;
+	sleeping = 0;
+	for (u32 cpu = 0; cpu < words; cpu++) {
+		histories[cpu].stores = 0;
+		for (u32 n = 0; n < words; n++)
+			histories[cpu].done.cpu[n] = histories[cpu].drained.cpu[n] = 0;
+	}
+	if (run)
+		return;
+	nr_known = 0;
+	nr_nodes = nr_fixed = exhaust_root.count;
+	for (u32 n = 0; n < nr_fixed; n++)
+		nodes[n] = (struct node){ .sleep = exhaust_root.sleep[n],
+					  .agent = exhaust_root.agent[n] };
+}
+
+static u32 dpor_choose(u64 enabled)
+{
+	struct node *node = &nodes[depth];
+
+	if (unlikely(engine.nr_cpus > words))
+		widen();
+	if (depth < nr_nodes) {
+		if (!(enabled >> node->agent & 1) ||
+		    (depth >= nr_fixed && node->enabled != enabled))
+			engine_end(RUN_DIVERGED);
+	} else {
+		u64 open = enabled & ~sleeping;
+
+		if (!open)
+			engine_end(RUN_CUT);
+		if (unlikely(depth == MAX_EVENTS))
+			engine_end(RUN_BOUND);
+		node->enabled = enabled;
+		node->sleep = sleeping;
+		node->agent = engine_default(open);
+		node->wanted = 1UL << node->agent;
+		if (unlikely(enabled >> AGENT(AGENT_IRQ, 0)))
+			node->wanted |= wanted_with_interrupts(enabled);
+		nr_nodes = depth + 1;
+	}
+	take_step(depth, node->agent);
+	if (++depth == nr_nodes)
+		sleeping = independent_of(node->sleep, node->agent);
+	return node->agent;
+}
+
+static void dpor_passed(u32 cpu, u32 kind, u64 value)
+{
+	struct history *history = &histories[cpu];
+
+	if (unlikely(engine.nr_cpus > words))
+		widen();
+	queue_stores(cpu);
+	if (kind == EVENT_KIND_JOIN) {
+		join(&history->done, &histories[value].done);
+		join(&history->done, &histories[value].drained);
+	} else if (kind != EVENT_KIND_FULL) {
+		join(&history->done, &history->drained);
+	}
+}
+
+static void dpor_created(u32 parent, u32 child)
+{
+	if (unlikely(engine.nr_cpus > words))
+		widen();
+	queue_stores(parent);
+	copy(&histories[child].done, &histories[parent].done);
+}
+
+/* What waits could be done if something that came before had come later. */
+static void look_back_from_waiting(void)
+{
+	for (u64 left = engine.blocked; left; left &= left - 1) {
+		struct operation step = operation_of(__builtin_ctzl(left));
+		struct clock clock;
+
+		if (!step.effect)
+			continue;
+		queue_stores(step.cpu);
+		begin_clock(&clock, &step);
+		look_back(nr_nodes, &step, &clock);
+	}
+}
+
+static bool dpor_end(enum run_end end)
+{
+	if (end != RUN_CUT && end != RUN_BOUND && nr_nodes > nr_fixed) {
+		look_back_from_waiting();
+		/* The end of it all came before what others would have done. */
+		if (engine.ready | engine.drains)
+			nodes[nr_nodes - 1].wanted |= nodes[nr_nodes - 1].enabled;
+	}
+	for (; nr_nodes > nr_fixed; nr_nodes--) {
+		struct node *node = &nodes[nr_nodes - 1];
+		u64 open;
+
+		node->sleep |= 1UL << node->agent;
+		open = node->wanted & ~node->sleep;
+		if (open) {
+			node->agent = __builtin_ctzl(open);
+			nr_known = nr_nodes - 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+const struct strategy dpor_strategy = {
+	.name = "dpor",
+	.every_step = true,
+	.patient = true,
+	.begin = dpor_begin,
+	.choose = dpor_choose,
+	.passed = dpor_passed,
+	.created = dpor_created,
+	.end = dpor_end,
+};

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/* Who waits for ever, a task or a CPU, by the notes that they leave before they wait. */
+#include "programs/kernel.h"
+
+#include "detectors/report.h"
+
+#include <kernel/mutex.h>
+
+/* Who must act; a mask has one bit for each CPU that has not. */
+static u32 first_cpu(u64 mask)
+{
+	return mask ? __builtin_ctzl(mask) : AGENT_NOBODY;
+}
+
+static void note_what(struct waiting *waiting, const struct wait_note *note)
+{
+	const struct mutex *mutex = (const struct mutex *)note->object;
+
+	waiting->object = note->object;
+	waiting->value = note->value;
+	switch (note->kind) {
+	case WAIT_SPINLOCK:
+		waiting->what = WAITING_SPINLOCK;
+		waiting->value = *(const u32 *)note->object;
+		waiting->waits_for = waiting->value - 1;
+		break;
+	case WAIT_MUTEX:
+		waiting->what = WAITING_MUTEX;
+		waiting->value = mutex->owner;
+		if (mutex->owner) {
+			const struct task_struct *owner = (const struct task_struct *)mutex->owner;
+
+			waiting->waits_for = owner->cpu;
+			waiting->owner = owner->index + 1;
+		}
+		break;
+	case WAIT_COMPLETION:
+		waiting->what = WAITING_COMPLETION;
+		break;
+	case WAIT_CROSS_CALL:
+	case WAIT_GRACE_PERIOD:
+		waiting->what = note->kind == WAIT_CROSS_CALL ? WAITING_CROSS_CALL
+							      : WAITING_GRACE_PERIOD;
+		waiting->waits_for = first_cpu(note->value);
+		break;
+	case WAIT_STOP_MACHINE:
+		waiting->what = WAITING_STOP_MACHINE;
+		break;
+	}
+}
+
+static void note_place(struct waiting *waiting, const struct task_struct *task)
+{
+	const struct vcpu *cpu = &engine.vcpu[task->cpu];
+	const struct fiber *fiber = &fibers[task->index];
+	u64 stack[1 + ARRAY_SIZE(waiting->caller)] = { 0 };
+	struct side side = { 0 };
+
+	if (cpu->fiber == fiber) {
+		virtual_side_of(&side, cpu);
+		for (u32 n = 0; n < ARRAY_SIZE(stack) && (!n || side.stack[n - 1]); n++)
+			stack[n] = side.stack[n];
+	} else if (fiber->sp) {
+		report_walk(stack, ARRAY_SIZE(stack), fiber->pc, *(u64 *)fiber->sp);
+	}
+	waiting->pc = stack[0];
+	for (u32 n = 0; n < ARRAY_SIZE(waiting->caller); n++)
+		waiting->caller[n] = stack[n + 1];
+}
+
+/* @task can go on only when somebody else has done something, and nobody has anything to do. */
+static bool is_waiting(const struct task_struct *task)
+{
+	const struct vcpu *cpu = &engine.vcpu[task->cpu];
+
+	if (task->class == TASK_IDLE || task->state == TASK_FREE || task->state == TASK_DEAD)
+		return false;
+	if (kernel_task_has_ended(task))
+		return false;
+	if (task->wait.kind != WAIT_NONE && task->wait.kind != WAIT_WORK)
+		return true;
+	/* It sleeps without a note, or has its CPU and waits for a word. */
+	return kernel_task_is_explored(task) &&
+	       (task->state == TASK_BLOCKED || cpu->fiber == &fibers[task->index]);
+}
+
+u32 kernel_find_waiting(struct waiting *waiting)
+{
+	u32 count = 0;
+
+	for (u32 n = 0; n < MAX_TASKS && count < VIRTUAL_CPUS; n++) {
+		const struct task_struct *task = &the_machine->task[n];
+		struct waiting *one = &waiting[count];
+
+		if (!is_waiting(task))
+			continue;
+		*one = (struct waiting){
+			.cpu = task->cpu,
+			.task = task->index,
+			.what = WAITING_WORD,
+			.waits_for = AGENT_NOBODY,
+			.object = engine.vcpu[task->cpu].pending.addr,
+		};
+		note_what(one, &task->wait);
+		if (one->waits_for >= nr_kernel_cpus())
+			one->waits_for = AGENT_NOBODY;
+		note_place(one, task);
+		count++;
+	}
+	return count;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/* machine.h on the engine: interrupts, waiting, and the change from task to task. */
+#include "programs/kernel.h"
+
+#include "fiber.h"
+#include "hooks.h"
+#include "detectors/report.h"
+
+#include <finding.h>
+#include <kernel/irq.h>
+#include <kernel/kthread.h>
+#include <kernel/text.h>
+
+#define PC ((u64)__builtin_return_address(0))
+
+/*
+ * Pending bits are what an interrupt controller keeps: setting them is a locked
+ * operation, since all stores before it are out before an interrupt is, and so
+ * is taking them, since an interrupt empties the buffer of the CPU that takes it.
+ * Source: Intel, Software Developer's Manual 3A, 12.10 "Store Buffer" (2024).
+ */
+void machine_raise_irq(int target, u32 bits)
+{
+	u32 *pending = &cpu_at(target)->irq_pending;
+
+	hook_rmw((u64)pending, sizeof(*pending), PC);
+	*pending |= bits;
+	engine.irqs |= 1UL << target;
+	hook_rmw_done((u64)pending, sizeof(*pending), ORDER_FULL, PC);
+	if (engine.cpu && cpu_at(target) == this_cpu() && !this_cpu()->irq_off)
+		irq_run_pending();
+}
+
+u32 machine_take_irqs(void)
+{
+	u32 *pending = &this_cpu()->irq_pending, taken;
+
+	if (!*pending)
+		return 0;
+	hook_rmw((u64)pending, sizeof(*pending), PC);
+	taken = *pending;
+	*pending = 0;
+	engine.irqs &= ~(1UL << this_cpu()->id);
+	hook_rmw_done((u64)pending, sizeof(*pending), ORDER_FULL, PC);
+	return taken;
+}
+
+void machine_irqs_done(void)
+{
+}
+
+static bool irqs_enabled(u32 cpu)
+{
+	return !cpu_at(cpu)->irq_off;
+}
+
+/*
+ * On the fiber of the task that is interrupted, which may not be resumed for
+ * long. A processor turns interrupts off before the handler's first instruction.
+ */
+static void take_irq(u32 id)
+{
+	struct pt_regs regs = {
+		.ip = engine.vcpu[id].pending.pc,
+		.bp = (u64)__builtin_frame_address(0),
+	};
+	u32 *irq_off = &cpu_at(id)->irq_off;
+
+	undo_push((u64)irq_off, sizeof(*irq_off), *irq_off);
+	*irq_off = 1;
+	do_irq(&regs);
+}
+
+static void raise_tick(u32 cpu)
+{
+	u32 *pending = &cpu_at(cpu)->irq_pending;
+
+	undo_push((u64)pending, sizeof(*pending), *pending);
+	*pending |= IRQ_TICK;
+	engine.irqs |= 1UL << cpu;
+}
+
+void machine_relax_while(const u32 *word, u32 value)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	cpu->pending.value = value;
+	engine_point(EVENT_KIND_AWAIT, (u64)word, sizeof(*word), PC);
+	if (engine.races)
+		race_load(cpu, (u64)word, sizeof(*word), ORDER_RELAXED, PC);
+	if (unlikely(engine.show))
+		show_access(cpu, EVENT_KIND_AWAIT, (u64)word, sizeof(*word), *word,
+			    ORDER_RELAXED, PC);
+}
+
+/* Who waits for a word looks at it whenever something is written. */
+void machine_wake(const u32 *word)
+{
+}
+
+void machine_idle(void)
+{
+	engine_point(EVENT_KIND_IDLE, 0, 0, PC);
+}
+
+static void note_frame(struct task_struct *task, u64 frame)
+{
+	undo_push((u64)&task->parked_frame, sizeof(task->parked_frame), task->parked_frame);
+	task->parked_frame = frame;
+}
+
+void machine_switch(struct task_struct *prev, struct task_struct *next)
+{
+	struct vcpu *cpu = engine.cpu;
+	u32 irq_depth = cpu->irq_depth;
+
+	if (unlikely(engine.show))
+		show_event(cpu, EVENT_KIND_SWITCH, 0, 0, next->index, PC);
+	/* The task that goes may be interrupted; the one that comes has its own place. */
+	cpu->irq_depth = 0;
+	note_frame(prev, (u64)__builtin_frame_address(0));
+	engine_switch_fiber(cpu, &fibers[next->index], PC);
+	note_frame(prev, 0);
+	cpu->irq_depth = irq_depth;
+}
+
+static void task_start(void)
+{
+	task_entry(&the_machine->task[engine.cpu->fiber->index]);
+}
+
+void kernel_fiber_init(struct task_struct *task, void (*entry)(void))
+{
+	struct fiber *fiber = &fibers[task->index];
+
+	undo_push((u64)&task->has_thread, sizeof(task->has_thread), task->has_thread);
+	task->has_thread = 1;
+	fiber->cpu = task->cpu;
+	fiber_reset(fiber, entry);
+}
+
+int machine_start_task(struct task_struct *task)
+{
+	if (!task->has_thread)
+		kernel_fiber_init(task, task_start);
+	return 0;
+}
+
+void machine_notify(void)
+{
+}
+
+/* What is written down of a finding is not part of the run: the next one starts afresh. */
+void machine_freeze(void)
+{
+	struct finding *finding = &the_machine->finding[0];
+
+	the_explore->result.finding = *finding;
+	the_explore->result.signature = finding_signature(finding);
+	*finding = (struct finding){ 0 };
+	the_machine->nr_findings = 0;
+	engine_end(RUN_FAILED);
+}
+
+bool machine_ip_is_atomic(u64 ip)
+{
+	return is_slot_area(ip);
+}
+
+static void init_fiber(u32 n)
+{
+	u64 stride = TRAP_STACK_SIZE + TASK_STACK_SIZE;
+	struct task_struct *task = &the_machine->task[n];
+	struct fiber *fiber = &fibers[n];
+
+	task->trap_stack = engine.stacks + n * stride;
+	task->stack = task->trap_stack + TRAP_STACK_SIZE;
+	fiber->stack = task->stack;
+	fiber->size = TASK_STACK_SIZE;
+	fiber->index = n;
+	fiber->private_start = (u64)task + TASK_PRIVATE_START;
+	fiber->private_size = TASK_PRIVATE_END - TASK_PRIVATE_START;
+}
+
+void kernel_machine_init(void)
+{
+	engine.interrupts = (struct interrupts){
+		.enabled = irqs_enabled, .take = take_irq, .tick = raise_tick,
+	};
+	engine.stacks = ARENA_BASE + the_machine->region[REGION_STACKS].offset;
+	engine.stack_stride = TRAP_STACK_SIZE + TASK_STACK_SIZE;
+	engine.stacks_size = engine.stack_stride * MAX_FIBERS;
+	for (u32 n = 0; n < MAX_FIBERS; n++)
+		init_fiber(n);
+	for (u32 n = 0; n < nr_kernel_cpus(); n++) {
+		struct vcpu *cpu = &engine.vcpu[n];
+
+		cpu->id = n;
+		cpu->private_start = (u64)cpu_at(n);
+		cpu->private_size = CPU_PRIVATE_END;
+		cpu->owned_size = CPU_OWNED_END;
+		cpu->guards_size = CPU_GUARDS_END;
+	}
+}
