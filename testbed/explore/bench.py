@@ -22,7 +22,7 @@ MAX_STEPS = 100_000
 EVERYTHING = 2**62
 
 # Runs of one round, long enough that starting a job does not count.
-RUNS = {"nothing": 4_000_000, "buffers": 2_000_000, "two_readers": 400_000}
+RUNS = {"nothing": 2_000_000, "buffers": 1_000_000, "two_readers": 200_000}
 
 BUFFERS_AIM = 3_000_000
 READERS_AIM = 700_000

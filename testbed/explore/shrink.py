@@ -19,6 +19,10 @@ from testbed.kinds import Kind, kind_of
 SEEDS = 8
 BATCHES = 16
 
+# Of runs with more operations than this, fewer: making one of them smaller takes seconds.
+LONG = 300
+SEEDS_OF_LONG = 3
+
 # Where runs are so long that this does not suffice, what there is must do, s.
 OTHERS_S = 5.0
 MINIMIZE_S = 20.0
@@ -114,4 +118,5 @@ def _others(pool: Pool, options: SearchOptions, failure: Result) -> list[Result]
         (number, result) for number, result in pool.each(jobs, lambda: _stop(pool, deadline))
         if result.end == "failed" and result.signature == failure.signature
     ]  # fmt: skip
-    return [result for _, result in sorted(found, key=lambda row: row[0])[: SEEDS - 1]]
+    most = SEEDS if failure.longest <= LONG else SEEDS_OF_LONG
+    return [result for _, result in sorted(found, key=lambda row: row[0])[: most - 1]]

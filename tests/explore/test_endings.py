@@ -17,7 +17,7 @@ PATIENCE = 15.0
     ["EXIT=0", "LEAVE", "RETURN=0", "TOO_LARGE", "TOO_MANY", "READ", "PRINT"],
 )
 def test_what_ends_as_it_should_holds(explore: Explore, defines: str) -> None:
-    result = explore("endings.c", defines=(defines,), runs=2000)
+    result = explore("endings.c", defines=(defines,), runs=2000, strategy="random")
 
     assert result.verdict is not Verdict.VIOLATED
     assert result.counters["passed"]
