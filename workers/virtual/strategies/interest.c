@@ -48,7 +48,10 @@ static void count_access(u32 agent)
 /* Asked at every step: not even one without a choice is missed. */
 static u32 watch(u64 enabled)
 {
-	u32 agent = enabled & (enabled - 1) ? watched->choose(enabled) : (u32)__builtin_ctzl(enabled);
+	u32 agent = __builtin_ctzl(enabled);
+
+	if (enabled & (enabled - 1))
+		agent = watched->choose(enabled);
 
 	count_access(agent);
 	return agent;
