@@ -51,9 +51,10 @@ def test_more_memory_than_there_is_is_unknown(explore: Explore) -> None:
     assert "more than the explorer keeps of one run" in result.summary.reason
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("define", ["ENDLESS", "ENDLESS_PRIVATE", "ENDLESS_SOMETIMES"])
-@pytest.mark.parametrize("strategy", ["auto", "random"])
+@pytest.mark.parametrize(
+    ("define", "processes", "strategy"),
+    [("ENDLESS", 2, "auto"), ("ENDLESS_PRIVATE", 1, "auto"), ("ENDLESS_SOMETIMES", 2, "random")],
+)
 def test_a_loop_without_an_end_is_a_finding(
     explore: Explore, define: str, processes: int, strategy: str
 ) -> None:

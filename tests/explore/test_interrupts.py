@@ -19,7 +19,7 @@ ANY_PREEMPTIONS = 64
 # Without a reduction there may be more runs than anybody wants to wait for; sleep sets alone have
 # many that are cut.
 ENOUGH = 20_000
-ENOUGH_CUT = 100_000
+ENOUGH_CUT = 30_000
 
 CASES = [
     ("preempted", "INCREMENT", 0, {2}),

@@ -28,7 +28,7 @@ EXHAUSTED = (
 )
 
 # Schedules that are tried of the others; those with a bug fail much earlier.
-RUNS = 20_000
+RUNS = 6_000
 RUNS_WITH_BUG = 100_000
 
 # Longer than anything here takes on a busy machine.
