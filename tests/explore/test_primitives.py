@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.explore import shrink
 from testbed.explore.run import ExploreOptions, explore
 from testbed.explore.search import SearchOptions
 from testbed.explore.target import find_target
@@ -41,6 +42,13 @@ def search_options(executions: int, strategy: str = "portfolio") -> SearchOption
 
 def searched(file: Path, executions: int, strategy: str = "portfolio") -> Summary:
     return explore(find_target(str(file)), ExploreOptions(search_options(executions, strategy)))
+
+
+@pytest.fixture(autouse=True)
+def one_failing_run_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep it short: here it only counts that a bug is found, and as what."""
+    monkeypatch.setattr(shrink, "SEEDS", 1)
+    monkeypatch.setattr(shrink, "SEEDS_OF_LONG", 1)
 
 
 @pytest.mark.parametrize("name", EXHAUSTED)
