@@ -11,6 +11,7 @@ import mmap
 import os
 import select
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -137,7 +138,24 @@ class Pending(NamedTuple):
 Choose = Callable[[Sequence[int], int, Mapping[int, Pending]], int]
 
 
-class Explorer:
+class Closing(ABC):
+    """A context manager whose end is its `close`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what it holds. May be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+
+class Explorer(Closing):
     """One process.
 
     Args:
@@ -274,15 +292,6 @@ class Explorer:
         """End the process. May be called twice."""
         self._process.end()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
-
 
 def _write_job(record: Any, job: Job, layout: Layout) -> None:
     commands, strategies = layout.enum("explore_command"), layout.enum("explore_strategy")
@@ -351,7 +360,7 @@ def _outcomes(record: Any) -> dict[int, int]:
     return dict(sorted(zip(used["value"].tolist(), used["runs"].tolist(), strict=True)))
 
 
-class Pool:
+class Pool(Closing):
     """Several explorer processes that share the jobs of a search.
 
     Args:
@@ -434,12 +443,3 @@ class Pool:
     def close(self) -> None:
         """End all processes."""
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()

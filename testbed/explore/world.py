@@ -6,13 +6,12 @@ gets the arena of a machine, which each explorer maps privately.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from testbed.arena import Arena
 from testbed.cache import Core
 from testbed.config import MachineConfig
-from testbed.explore.process import Choose, Explorer
+from testbed.explore.process import Choose, Closing, Explorer
 from testbed.explore.story import KERNEL
 from testbed.explore.tables import Entries, write_tasks
 from testbed.explore.target import Target
@@ -22,7 +21,7 @@ MACHINE_HEAP_MB = 4
 NAME_LENGTH = 40  # struct explored_task
 
 
-class World:
+class World(Closing):
     """Where explorers of one target come from.
 
     Args:
@@ -83,12 +82,3 @@ class World:
         """Give the memory back."""
         if self._arena is not None:
             self._arena.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
