@@ -246,7 +246,8 @@ class Search:
     def _try(self, strategy: str, first: Outcome, until_s: float) -> Outcome:
         """Search everything if that is quick; what spins has endless runs, but few states."""
         most = min(FIRST_RUNS, max(BATCH, FIRST_OPERATIONS // max(first.totals.longest, 1)))
-        if strategy == "dpor" and first.totals.ends.get("bound"):
+        # Only what spins needs states; whatever ends is searched by its classes.
+        if (strategy == "dpor") == bool(first.totals.ends.get("bound")):
             return Outcome(Ended.RUNS, strategy, self.totals)
         job = self.options.job("exhaust", strategy, runs=most)
         return self._ordered([job], strategy, until_s)
