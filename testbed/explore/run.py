@@ -13,7 +13,7 @@ from msgspec import structs
 from testbed import __version__
 from testbed.cache import Core
 from testbed.explore.finding import Reader
-from testbed.explore.process import Pool, Result
+from testbed.explore.process import ExplorerLost, Pool, Result
 from testbed.explore.schedule import ScheduleFile, encode
 from testbed.explore.search import Ended, Outcome, Search, SearchOptions
 from testbed.explore.shrink import goes_in_circles, shrink
@@ -92,6 +92,11 @@ def explore(
         findings: tuple[Finding, ...] = ()
         if outcome.failure is not None and outcome.ended is not Ended.DIVERGED:
             small = shrink(pool, search, outcome.failure)
+            if small.finding is None:
+                raise ExplorerLost(
+                    f"a run of strategy {outcome.strategy} failed, and passed when it was done "
+                    "again by its schedule: that is no verdict on the program; try another strategy"
+                )
             finding = told_finding(reader, small, options, outcome)
             findings = (finding,)
             if folder is not None:
