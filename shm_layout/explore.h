@@ -36,6 +36,9 @@ enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
 #define AGENT_OF_CPU(agent) ((agent) % VIRTUAL_CPUS)
 #define AGENTS 64
 #define AGENT_NOBODY 255      /* intervention.cpu: no CPU could have gone on */
+/* A choice of data, made by a CPU in the middle of its operation: option n is "agent" PICK(n). */
+#define PICK(n) (AGENTS + (n))
+#define MAX_PICKS 64
 
 /*
  * One choice that differs from the default: where CPU @cpu was about to do its
@@ -164,6 +167,8 @@ enum event_kind {
 	EVENT_KIND_FREE,
 	EVENT_KIND_SIGNAL,    /* of a condition variable, or a wake-up */
 	EVENT_KIND_POINT,     /* nothing is touched, but anything may come between */
+	EVENT_KIND_FETCH,     /* an instruction is fetched from text that is patched at some time */
+	EVENT_KIND_SYNC,      /* what was fetched before is fetched again; empty buffer */
 	EVENT_KINDS
 };
 

@@ -159,6 +159,11 @@ static u32 choose(u64 enabled)
 	return agent;
 }
 
+u32 engine_pick(struct vcpu *cpu, u32 options)
+{
+	return 0;
+}
+
 /* The next agent; whatever it is, it can go. */
 static inline u32 next_agent(void)
 {

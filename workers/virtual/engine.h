@@ -206,6 +206,11 @@ void engine_end(enum run_end end) __attribute__((noreturn));
 void engine_step(struct vcpu *cpu);
 /* Can @cpu do its pending operation now? */
 bool engine_is_enabled(struct vcpu *cpu);
+/*
+ * A choice of data: the strategy says which of @options (2..MAX_PICKS) it is; 0 is the default.
+ * Called in the middle of the CPU's operation, after engine_step() has returned.
+ */
+u32 engine_pick(struct vcpu *cpu, u32 options);
 /* The agent that goes when nothing is said. */
 u32 engine_default(u64 enabled);
 /* The value of a word as @cpu sees it, whoever has the view. */
