@@ -13,6 +13,10 @@
 #define IRQ_REQUEST 0x8       /* Python asks for something */
 #define IRQ_YIELD 0x10        /* real machine: its time on this core is over */
 #define IRQ_GIVE_WAY 0x20     /* real machine: another CPU of its core is waited for */
+#define IRQ_DEVICE(line) (0x100u << (line)) /* a device, by its line of this CPU */
+#define IRQ_DEVICES 0xff00u
+
+#define IRQ_LINES 8           /* of each CPU: devices and sources of NMIs have one each */
 
 /* Real machine with more CPUs than cores: may this CPU use one? */
 enum core_state { CORE_NONE, CORE_WANTED, CORE_HELD };
@@ -35,8 +39,11 @@ struct cpu {
 	u32 id;               /* never changes */
 	struct pt_regs *irq_regs; /* interrupted registers, NULL = interrupt was polled */
 	u32 yield;            /* asked to give its core away; owner only */
-	u32 pad;
-	u64 pad0[3];
+	u32 nmi_depth;        /* 1 = in an NMI */
+	u32 irq_busy;         /* lines whose handler runs */
+	u32 irq_again;        /* of those: interrupted once more meanwhile */
+	u64 nr_devices;       /* device interrupts handled */
+	u64 nr_nmis;
 
 	/* Counters: the owner adds, who watches reads. */
 	u64 nr_irqs;          /* interrupts taken by signal */
@@ -72,8 +79,11 @@ struct cpu {
 	u32 interrupted;      /* 1 = gave its core away before its time was over; same lock */
 	u32 spawn;            /* futex: tasks that want a thread; anyone adds */
 	u32 lost;             /* 1 = its process died or was stopped; coordinator writes */
+	u32 irq_lines;        /* lines with the handler of a device; who requests or frees */
+	u32 nmi_lines;        /* lines with a handler of NMIs; likewise */
+	u32 nmi_pending;      /* those of them that an NMI is to be handled of; atomic, all */
+	u32 nmi_off;          /* real machine: nesting of what no NMI may come into; owner */
 	u32 pad2;
-	u64 pad3[2];
 
 	struct frozen frozen;
 	struct ring ring;

@@ -28,7 +28,7 @@
  * Agents: who can be given the next step. Bit n of a mask of agents is agent n.
  * A CPU does its pending operation and goes on to the next one; a drain commits
  * the oldest store of a CPU's buffer; an interrupt is taken by a CPU; a tick
- * makes its timer interrupt pending.
+ * makes the interrupt of its timer or of a device pending, or is an NMI.
  */
 enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
 #define AGENT(kind, cpu) ((kind) * VIRTUAL_CPUS + (cpu))
@@ -38,6 +38,8 @@ enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
 #define AGENT_NOBODY 255      /* intervention.cpu: no CPU could have gone on */
 /* A choice of data, made by a CPU in the middle of its operation: option n is "agent" PICK(n). */
 #define PICK(n) (AGENTS + (n))
+#define IS_PICK(agent) ((agent) >= AGENTS)
+#define OPTION_OF(agent) ((agent) - AGENTS)
 #define MAX_PICKS 64
 
 /*
@@ -46,11 +48,15 @@ enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
  * in order. The default: the CPU that ran goes on; if it cannot, the next one
  * that can, counted upwards; then drains, one buffer after the other; then
  * interrupts; ticks last.
+ *
+ * A choice of data is one of @cpu that has begun @event operations; its default
+ * is option 0. PICK(0) stands in a list only to tell that the next one is for a
+ * later choice of data between the same two operations.
  */
 struct intervention {
 	u32 event;            /* operations that the CPU has done */
 	u16 cpu;              /* 0..VIRTUAL_CPUS-1; AGENT_NOBODY */
-	u16 agent;            /* AGENT(kind, cpu) */
+	u16 agent;            /* AGENT(kind, cpu); PICK(option) */
 };
 
 enum explore_command {
@@ -95,12 +101,14 @@ enum run_end {
 #define EXPLORE_STRICT 0x8    /* replay: an intervention that does not apply is divergence */
 #define EXPLORE_SHOW 0x10     /* write events of the (last) run */
 #define EXPLORE_CHECK 0x20    /* replay some runs and compare: self-check */
+#define EXPLORE_DELAYS 0x40   /* the bound of an exhaustive search is of delays */
 
 /* Python writes. */
 struct explore_job {
 	u32 command;          /* enum explore_command */
 	u32 strategy;         /* enum explore_strategy */
-	u32 depth;            /* PCT: d; exhaustive: preemption bound + 1, 0 = none */
+	u32 depth;            /* PCT: d; exhaustive: bound of preemptions or delays + 1,
+				 0 = none */
 	u32 flags;            /* EXPLORE_* */
 	u64 seed;
 	u64 first_run;
@@ -114,7 +122,7 @@ struct explore_job {
 	u64 signature;        /* MINIMIZE: what to keep */
 	struct intervention schedule[MAX_INTERVENTIONS];
 	u64 prefix_sleep[4096]; /* EXHAUST, SPLIT: agents asleep or done at each choice */
-	u8 prefix[4096];      /* the agent of each choice */
+	u8 prefix[4096];      /* the agent of each choice, or PICK(option) */
 };
 
 /* One event of the run that is shown, in order. */
@@ -158,7 +166,7 @@ enum event_kind {
 	EVENT_KIND_FULL,      /* the buffer has room for so many bytes */
 	EVENT_KIND_DRAIN,
 	EVENT_KIND_IRQ,       /* an interrupt is taken */
-	EVENT_KIND_TICK,
+	EVENT_KIND_TICK,      /* its timer or a device interrupts; value: line + 1; 0 = timer */
 	EVENT_KIND_IDLE,      /* an interrupt is pending */
 	EVENT_KIND_SWITCH,    /* the CPU goes to another task */
 	EVENT_KIND_CREATE,    /* a thread is made */
@@ -169,6 +177,8 @@ enum event_kind {
 	EVENT_KIND_POINT,     /* nothing is touched, but anything may come between */
 	EVENT_KIND_FETCH,     /* an instruction is fetched from text that is patched at some time */
 	EVENT_KIND_SYNC,      /* what was fetched before is fetched again; empty buffer */
+	EVENT_KIND_PICK,      /* a choice of data: option value of old; no operation */
+	EVENT_KIND_NMI,       /* one is taken; value 1: its handlers have returned */
 	EVENT_KINDS
 };
 
@@ -216,7 +226,7 @@ struct waiting {
 /* SPLIT: a part of the tree, to be written into a job's prefix[] and prefix_sleep[]. */
 struct prefix {
 	u64 sleep[PREFIX_CHOICES];
-	u8 agent[PREFIX_CHOICES];
+	u8 agent[PREFIX_CHOICES]; /* or PICK(option) */
 	u32 count;            /* choices */
 	u32 pad;
 };
@@ -242,6 +252,7 @@ struct explore_result {
 	u32 nr_shown;
 	u32 nr_checkpoints;
 	u32 nr_passing;       /* interventions of passing[] */
+	u32 all_within;       /* EXHAUST: 1 = all below the bound of preemptions or delays */
 	u32 flip_first;       /* MINIMIZE: the two events of shown[] whose order decides, + 1 */
 	u32 flip_second;      /* 0 = it did not come to it, or is not shown */
 	u32 flip_waits;       /* MINIMIZE: CPU + 1 that had not come to the second; 0 = it had */
@@ -276,6 +287,20 @@ static_assert(sizeof(struct explored_task) == 64, "an array in a section has no 
 
 #define MAX_EXPLORED_TASKS 64
 
+/* An interrupt of a kernel program: by IRQ() or NMI() of explore.h, or of a scenario. */
+struct explored_interrupt {
+	void (*function)(void *argument);
+	void *argument;
+	u32 cpu;
+	u32 nmi;              /* 1 = it cannot be held off */
+	u32 times;            /* in one run, at most; 1..255 */
+	u32 line;             /* of its source: they are numbered in this order */
+};
+
+static_assert(sizeof(struct explored_interrupt) == 32, "an array in a section has no gaps");
+
+#define MAX_EXPLORED_INTERRUPTS 32
+
 #define STOP_SOON 1           /* end the job with what there is */
 #define STOP_NOW 2            /* nobody wants its result: no need to wait for a run's end */
 
@@ -286,18 +311,21 @@ struct explore {
 	u32 heartbeat;        /* the explorer adds now and then while it works */
 	u32 stop;             /* Python: STOP_* */
 	u64 progress;         /* executions of the job so far */
-	/* Python: tasks and functions besides those that the C files mark. */
+	/* Python: tasks, interrupts and functions besides those that the C files mark. */
 	u32 nr_tasks;
-	u32 pad;
+	u32 nr_interrupts;
 	s64 (*before)(void);  /* called alone before any task begins; not 0 = a claim is false */
 	s64 (*check)(void);   /* called alone when all tasks have ended; not 0 = a claim is false */
 	struct explored_task task[MAX_EXPLORED_TASKS];
+	struct explored_interrupt interrupt[MAX_EXPLORED_INTERRUPTS];
 	struct explore_job job;
 	struct explore_result result;
 	/* STRATEGY_PYTHON: the question, and its answer. */
-	u64 ask_enabled;
+	u64 ask_enabled;      /* 0: a choice of data */
 	u32 ask_current;
-	u32 answer;
+	u32 ask_options;      /* of a choice of data */
+	u32 answer;           /* an agent, or PICK(option) */
+	u32 pad1;
 	struct { u64 addr; u32 size; u32 kind; } ask_pending[AGENTS];
 };
 

@@ -33,6 +33,15 @@ enum finding_kind {
 	FINDING_DATA_RACE,        /* address, size, ACCESS_* of both, address and size of other */
 	FINDING_LOST_WAKEUP,      /* enum waiting_for, object, value found, cpus that wait */
 	FINDING_LIVELOCK,         /* cpus that have not ended, states: no schedule ends from here */
+	/* Bytes of an instruction: the first is the lowest; the highest says how many. */
+	FINDING_TORN_INSN,        /* text address, bytes fetched, bytes there; other = who wrote */
+	FINDING_INSIDE_INSN,      /* text address, start, bytes fetched, address before; likewise */
+	FINDING_FREED_TEXT,       /* text address, start, size; other = who freed it */
+	FINDING_LOCK_ORDER,       /* lock, one held, since; other's lock, object since; locks */
+	FINDING_LOCK_IRQ,         /* lock of interrupts, lock held, cpu, taken at, held at */
+	FINDING_LOCK_CALL,        /* lock, cpu that is called, at, where it waits for the lock */
+	FINDING_SHORT_GRACE_PERIOD, /* cpu of a reader, domain; other = where it began */
+	FINDING_UNBALANCED,       /* function, preempt count before, after, irqs off ~, ~, locks */
 	FINDING_KINDS
 };
 

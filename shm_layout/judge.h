@@ -6,11 +6,15 @@
 #ifndef SHM_LAYOUT_JUDGE_H
 #define SHM_LAYOUT_JUDGE_H
 
+#include "cpu.h"
 #include "probe.h"
 
 #define JUDGE_SLOTS 16        /* probes that a call of one function can meet */
 #define JUDGE_ALTERNATIVES 4  /* forms of a patch site, the unpatched one included */
-#define JUDGE_CONTEXTS (MAX_TASKS + MAX_CPUS) /* each task, and interrupts on each CPU */
+
+/* Of each CPU: NMIs, and interrupts by how deep they are nested: cross calls, and each line. */
+#define CPU_CONTEXTS (1 + 1 + IRQ_LINES)
+#define JUDGE_CONTEXTS (MAX_TASKS + MAX_CPUS * CPU_CONTEXTS) /* each task, and those of each CPU */
 
 /* What is surely true of a probe slot. */
 enum slot_state { SLOT_OFF, SLOT_ON, SLOT_CHANGING, SLOT_DISABLED };

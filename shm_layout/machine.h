@@ -25,6 +25,7 @@ enum region_id {
 	REGION_STACKS,        /* MAX_TASKS times (trap stack, task stack) */
 	REGION_HEAP,          /* slab */
 	REGION_HARNESS,       /* argument blocks and tables that Python writes for C tasks */
+	REGION_TABLES,        /* what Python writes there before boot, and nobody afterwards */
 	REGION_FUNCTIONS,     /* struct text_function[] */
 	REGION_TEXT_MAP,      /* struct text_insn[text.size] */
 	REGION_PRISTINE,      /* the text as it was loaded */
@@ -52,6 +53,8 @@ struct config {
 	u32 fail_alloc;       /* slab fails once in so many times; 0 = never */
 	u32 pin;              /* 1 = pin CPUs to cores when there are enough */
 	u32 write_delay;      /* between two bytes of one write to text, cycles; 0 = none */
+	u32 device_us;        /* devices interrupt so often, us, on average; 0 = never */
+	u32 pad;
 };
 
 struct machine {

@@ -52,16 +52,21 @@ enum kprobe_status {
 	KPROBE_REENTER,       /* running the copy for a hit inside another one */
 };
 
+/* Into a handler, and into the copy that runs for that: by an NMI, which nothing re-enters. */
+#define KPROBE_REENTRIES 2
+
 /* The kprobe that a CPU is inside. Written by that CPU alone, interrupts off. */
 struct kprobe_cpu {
-	struct kprobe *running;    /* NULL = none */
+	struct kprobe *running;    /* NULL = none: what is below means nothing */
 	struct kprobe *instance;   /* the aggregator's child whose handler runs; NULL = none */
-	struct kprobe *previous;   /* what was running before a re-entry */
-	u32 status;                /* enum kprobe_status */
-	u32 previous_status;
 	u64 saved_flags;           /* regs->flags at the hit: handed to the post handler */
-	u64 previous_flags;
-	u64 pad[2];
+	u32 status;                /* enum kprobe_status */
+	u16 nr_previous;           /* re-entries under way */
+	u8 previous_status[KPROBE_REENTRIES];
+	struct {
+		struct kprobe *running;
+		u64 saved_flags;
+	} previous[KPROBE_REENTRIES]; /* what each of them re-entered */
 };
 
 static_assert(sizeof(struct kprobe_cpu) == 64, "one cache line per CPU");

@@ -31,6 +31,7 @@ enum event_type {
 	EVENT_TEXT_CALL,      /* a = text address */
 	EVENT_FINDING,        /* a = kind, b = place */
 	EVENT_USER,           /* a, b: the harness's own */
+	EVENT_NMI,            /* a = lines, b = interrupted ip */
 	EVENT_TYPES
 };
 

@@ -11,6 +11,7 @@
 #include "judge.h"
 
 #define SCENARIO_TASKS 32
+#define SCENARIO_INTERRUPTS 32
 #define SCENARIO_PROBES 64
 #define SCENARIO_BATCH 8      /* probes of one operation */
 
@@ -27,6 +28,10 @@ enum operation_code {
 	OPERATION_CALL,             /* function, call, times */
 	OPERATION_CALL_IN_IRQ,      /* the same in an interrupt of cpu */
 	OPERATION_PATCH,            /* function's site becomes alternative */
+	OPERATION_PATCH_IN_PLACE,   /* the same; no other CPU runs the function */
+	OPERATION_BRING_UP,         /* the same, while a CPU comes up */
+	OPERATION_UNLOAD,           /* module */
+	OPERATION_LOAD,             /* module */
 	OPERATION_SYNCHRONIZE_RCU,
 	OPERATION_STOP_MACHINE,
 	OPERATION_PREEMPT_DISABLE,
@@ -48,10 +53,12 @@ struct operation {
 	u32 cpu;              /* call_in_irq: whose interrupt */
 	u32 nr_probes;        /* how many of probe[] are used */
 	u8 probe[SCENARIO_BATCH]; /* indexes into scenario.probes */
+	u32 module;           /* unload, load: which; others: what may go, 0 = nothing */
+	u32 pad;
 	struct judged_call call;
 };
 
-static_assert(sizeof(struct operation) == 80, "fixed width");
+static_assert(sizeof(struct operation) == 88, "fixed width");
 
 /* Where tasks wait for each other. */
 struct rendezvous {
@@ -77,8 +84,10 @@ struct scenario_counts {
 	u64 audits;
 	u64 refused;          /* failed because a fault was injected */
 	u64 misuses;          /* not made: another task had left the probe in another state */
-	u64 tidied;           /* probes and sites left over by a round */
-	u64 pad;
+	u64 tidied;           /* probes, sites and modules left over by a round */
+	u64 loads;            /* of modules */
+	u64 unloads;
+	u64 absent;           /* not made: the module was not there, or somebody held it */
 } __cacheline_aligned;
 
 struct scenario;
@@ -98,6 +107,21 @@ struct scenario_task {
 	struct scenario_counts counts;
 };
 
+/*
+ * What a device does on a CPU, or an NMI: its operations are those of an interrupt.
+ * Python writes, except where said.
+ */
+struct scenario_interrupt {
+	struct scenario_task task; /* what it does; cpu and counts, too */
+	u32 line;             /* of its CPU */
+	u32 nmi;              /* 1 = it cannot be held off */
+	u32 times;            /* in one round, at most */
+	u32 left;             /* in this round; the last to arrive at start, then its CPU */
+	u32 running;          /* 1 = now; its CPU */
+	u32 pad;
+	u64 taken;            /* that were not too many; its CPU adds */
+};
+
 struct scenario {
 	u32 nr_tasks;
 	u32 nr_probes;
@@ -111,7 +135,8 @@ struct scenario {
 	s64 (*after)(void);   /* the same after each round */
 	u64 rounds;           /* begun; the last to arrive at start writes */
 	u32 ended;            /* 1 = no more rounds; the last to arrive at start writes */
-	u32 pad;
+	u32 nr_interrupts;
+	struct scenario_interrupt *interrupts;
 	struct rendezvous start;   /* all tasks, before each round */
 	struct rendezvous barrier; /* those that have the operation */
 };

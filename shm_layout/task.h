@@ -36,6 +36,8 @@ enum wait_kind {
 	WAIT_GRACE_PERIOD,    /* object = rcu state; value = mask of cpus not reported */
 	WAIT_STOP_MACHINE,    /* object = multi_stop data; value = state waited in */
 	WAIT_POKE_REFS,       /* object = cpu's reference count */
+	WAIT_RWSEM,           /* object = rw_semaphore; value = its writer's task index + 1 */
+	WAIT_RCU_TASKS,       /* object = rcu_tasks; value = task index + 1 of one that holds it */
 	WAIT_WORK,            /* a kernel thread without work: never a hang */
 	WAIT_KINDS
 };
@@ -74,12 +76,15 @@ struct task_struct {
 	u64 parked_frame;     /* frame pointer while it does not run, for reports; 0 = runs */
 
 	s32 tid;              /* OS thread id; its thread writes; 0 = none */
-	u32 pad;
+	u32 tasks_rcu;        /* TASKS_RCU_*; atomic */
 	u64 stack;            /* address of the lowest byte */
 	u64 trap_stack;       /* address of the lowest byte */
 	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
 	u64 scratch[7];       /* the harness's own */
 } __cacheline_aligned;
+
+#define TASKS_RCU_HOLDOUT 0x1 /* a grace period of RCU-tasks waits for it */
+#define TASKS_RCU_WAITS 0x2   /* waits without switching: not in a reader */
 
 #define TASK_PRIVATE_START offsetof(struct task_struct, has_thread)
 #define TASK_PRIVATE_END offsetof(struct task_struct, tid)

@@ -36,6 +36,22 @@ enum insn_class {
 #define INSN_LAST 0x04        /* last instruction of its function */
 #define INSN_NOP 0x08         /* does nothing: a site for text_poke */
 #define INSN_PATCHABLE 0x10   /* a nop5 that the harness may turn into jmp or call */
+#define INSN_VECTOR 0x20      /* uses vector or x87 registers */
+#define INSN_MEMORY 0x40      /* accesses memory: INSN_STEP has the operand in insn->target */
+
+/*
+ * The memory operand of INSN_STEP, unless it is RIP-relative. Registers are 0..15, or
+ * OPERAND_NONE. An operand that does not fit, or more than one, has OPERAND_UNKNOWN bytes.
+ */
+#define OPERAND_BASE(target) ((u32)(target) & 31)
+#define OPERAND_INDEX(target) ((u32)(target) >> 5 & 31)
+#define OPERAND_SCALE(target) ((u32)(target) >> 10 & 3)   /* shift */
+#define OPERAND_SIZE(target) ((u32)(target) >> 12 & 7)    /* shift; bytes */
+#define OPERAND_READ 0x8000
+#define OPERAND_WRITE 0x10000
+#define OPERAND_DISPLACEMENT(target) ((s32)(target) >> 17)
+#define OPERAND_NONE 31
+#define OPERAND_UNKNOWN 7
 
 /* One per byte of text; length 0 = not an instruction boundary. */
 struct text_insn {
@@ -45,7 +61,8 @@ struct text_insn {
 	u8 condition;         /* condition code 0..15, or register number 0..15 (rax..r15);
 				 refused: 1 = a near jump through memory */
 	s32 target;           /* branches: displacement from the next instruction;
-				 ret: bytes to pop; RIP-relative: offset of disp32 in the insn */
+				 ret: bytes to pop; RIP-relative: offset of disp32 in the insn;
+				 INSN_MEMORY: the operand */
 };
 
 static_assert(sizeof(struct text_insn) == 8, "eight bytes per byte of text");
@@ -61,15 +78,15 @@ struct text_function {
 	u16 module;           /* index into text.module */
 };
 
-/* MODULE_LIVE -> MODULE_GOING -> MODULE_GONE; under the text module lock. */
-enum module_state { MODULE_NONE, MODULE_LIVE, MODULE_GOING, MODULE_GONE };
+/* LIVE -> GOING -> GONE -> COMING -> LIVE; under the text module lock. */
+enum module_state { MODULE_NONE, MODULE_LIVE, MODULE_GOING, MODULE_GONE, MODULE_COMING };
 
 struct text_module {
 	char name[48];
 	u64 start;            /* address as it runs */
 	u64 size;             /* bytes */
 	u32 state;            /* enum module_state */
-	s32 refs;             /* probes that hold it; atomic */
+	s32 refs;             /* who holds it; under the same lock */
 };
 
 #define SEGMENT_WRITE 0x2

@@ -3,6 +3,7 @@
 #include "kprobe_storm.h"
 
 #include <kernel/kthread.h>
+#include <kernel/rcu_tasks.h>
 #include <tasks/judge.h>
 
 static const struct storm_function *choose(struct storm_task *task)
@@ -44,6 +45,7 @@ s64 storm_caller(void *argument)
 		task->counts->calls++;
 		task->counts->armed_calls += armed;
 		current->progress++;
+		rcu_tasks_quiescent();
 		cond_resched();
 	}
 	return 0;

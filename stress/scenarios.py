@@ -12,6 +12,16 @@ def unregister_vs_hit(m: ScenarioBuilder) -> None:
     m.task(cpu=1).call(f, times=2)
 
 
+@scenario(cpus=3)
+def unregister_vs_hits(m: ScenarioBuilder) -> None:
+    """When unregister_kprobe() has returned no handler runs, whichever CPU hits."""
+    f = m.function("push_rbp")
+    p = m.kprobe(f)
+    m.task(cpu=0).register(p).unregister(p)
+    m.task(cpu=1).call(f)
+    m.task(cpu=2).call(f)
+
+
 @scenario(cpus=2)
 def delayed_handler_vs_unregister(m: ScenarioBuilder) -> None:
     """unregister_kprobe() waits for a handler that has been entered already, however slow."""
@@ -125,3 +135,34 @@ def readers_hold_grace_periods(m: ScenarioBuilder) -> None:
     m.task(cpu=0).register(p).synchronize_rcu().unregister(p)
     m.task(cpu=1).preempt_disable().call(f, times=4).preempt_enable().stop_machine()
     m.task(cpu=2).irq_disable().call(f, times=4, a=1).irq_enable().yield_().call(f, times=2)
+
+
+@scenario(cpus=2)
+def device_hit(m: ScenarioBuilder) -> None:
+    """A probe that a device's interrupt hits comes and goes, whatever the interrupt comes into."""
+    f = m.function("push_rbp")
+    p = m.kprobe(f)
+    m.task(cpu=0).register(p).unregister(p)
+    m.task(cpu=1).call(f)
+    m.irq(cpu=1, times=2).irq_enable().call(f, a=1).irq_disable()
+
+
+@scenario(cpus=2)
+def nmi_hit(m: ScenarioBuilder) -> None:
+    """An NMI hits probes wherever it comes, and in a handler, or in the step after it, misses."""
+    outer, inner = m.function("call_direct"), m.function("nop5")
+    p, q = m.kprobe(outer, handler="reenter", enters=inner), m.kprobe(inner, 5)
+    r = m.kprobe(inner, handler="post_count")
+    m.task(cpu=0).register_batch(p, q, r).unregister(q).register(q).unregister_batch(q, p, r)
+    m.task(cpu=1).call(outer, times=2, a=3).call(inner, times=2).call(outer, times=2)
+    m.nmi(cpu=1, times=4).call(inner).call(outer, a=5)
+
+
+@scenario(cpus=2)
+def nmi_into_idle(m: ScenarioBuilder) -> None:
+    """An NMI that comes into an idle CPU holds up a grace period as any other reader does."""
+    f = m.function("nop5")
+    # The breakpoint stays for the other probe, so nothing but a grace period waits.
+    p, other = m.kprobe(f, handler="delay", delay=20000), m.kprobe(f)
+    m.task(cpu=0).register_batch(p, other).unregister(p).unregister(other)
+    m.nmi(cpu=1, times=2).call(f)

@@ -4,6 +4,7 @@
 
 #include <finding.h>
 #include <kernel/kthread.h>
+#include <kernel/rcu_tasks.h>
 #include <tasks/slots.h>
 
 #define BATCH 4
@@ -146,6 +147,7 @@ s64 storm_armer(void *argument)
 	while (!READ_ONCE(the_machine->stop)) {
 		one_operation(task);
 		current->progress++;
+		rcu_tasks_quiescent();
 		pause_a_while(task);
 	}
 	while (own_slots(task, &slot, 1, true))

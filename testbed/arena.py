@@ -30,6 +30,9 @@ CACHE_LINE = 64
 # Memory for blocks of the harness is had in such pieces, bytes.
 HARNESS_STEP = 256 << 10
 
+# Room for tables that are constant while the machine runs, bytes.
+TABLES_SIZE = 256 << 10
+
 # Python 3.11's os module does not know it. Source: include/uapi/linux/memfd.h (v6.3).
 MFD_EXEC = 0x10
 
@@ -150,6 +153,7 @@ class Arena:
         self.regions = _plan(layout, config, image)
         self.size = max(region.offset + region.size for region in self.regions.values())
         self._allocated, self._provided = 0, 0  # Bytes of HARNESS.
+        self._constants = 0  # Bytes of TABLES.
         self._map: mmap.mmap | None = None
         self.memfd = _create_memory(self.size)
         self._close_memfd = weakref.finalize(self, os.close, self.memfd)
@@ -159,7 +163,8 @@ class Arena:
             flags = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(self.memfd, fcntl.F_ADD_SEALS, flags)
             self._map = mmap.mmap(self.memfd, self.size)
-            self._write(config, image)
+            self.configure(config)
+            self._write(image)
         except BaseException:
             self.close()
             raise
@@ -230,6 +235,33 @@ class Arena:
         self._allocated = end
         return address
 
+    def forget(self) -> None:
+        """Take all blocks back that were given; nobody may use them any more."""
+        for name, used in (("HARNESS", self._allocated), ("TABLES", self._constants)):
+            start = self.regions[name].offset
+            self._memory()[start : start + used] = bytes(used)
+        self._allocated = self._constants = 0
+
+    def alloc_constant(self, what: str | int | np.dtype[Any], count: int = 1) -> int:
+        """Take memory for a block that nobody writes once the machine has booted.
+
+        Args:
+            what: as for `alloc`.
+            count: how many of it.
+
+        Raises:
+            MachineUnable: no memory is left.
+        """
+        if isinstance(what, str):
+            what = self.layout.dtype(what)
+        size = (what if isinstance(what, int) else what.itemsize) * count
+        region = self.regions["TABLES"]
+        if self._constants + size > region.size:
+            raise MachineUnable(f"tables of {size} bytes more do not fit: use fewer operations")
+        address = self.base + region.offset + self._constants
+        self._constants += -(-size // CACHE_LINE) * CACHE_LINE
+        return address
+
     def _provide(self, size: int) -> None:
         """Have the first `size` bytes of HARNESS: most machines use few of them."""
         if size > self._provided:
@@ -272,15 +304,19 @@ class Arena:
             (harness.offset + harness.size, self.size),
         ]
 
-    def _write(self, config: MachineConfig, image: TextImage | None) -> None:
+    def configure(self, config: MachineConfig) -> None:
+        """Write down how the machine is set up; it must not be booted yet, nor get more CPUs."""
         machine = self.machine
-        machine["arena_size"] = self.size
-        machine["globals_address"] = self.layout.globals_range[0]
         for name in ("cpus", "cores", "tick_us", "hang_ms", "stall_ms", "seed", "fail_arm",
-                     "fail_alloc", "write_delay", "pin"):  # fmt: skip
+                     "fail_alloc", "write_delay", "device_us", "pin"):  # fmt: skip
             machine["config"][name] = getattr(config, name)
         method = self.layout.enum("poke_method")[f"POKE_{config.poke.upper()}"]
         machine["config"]["poke_method"] = method
+
+    def _write(self, image: TextImage | None) -> None:
+        machine = self.machine
+        machine["arena_size"] = self.size
+        machine["globals_address"] = self.layout.globals_range[0]
         for name, number in self.layout.enum("region_id").items():
             if name.removeprefix("REGION_") in self.regions:
                 region = self.regions[name.removeprefix("REGION_")]
@@ -331,6 +367,7 @@ def _plan(layout: Layout, config: MachineConfig, image: TextImage | None) -> dic
         "STACKS": layout.constant("MAX_TASKS") * one_stack,
         "HEAP": config.heap_mb << 20,
         "HARNESS": config.harness_mb << 20,
+        "TABLES": TABLES_SIZE,
         "FUNCTIONS": functions * layout.sizeof("struct text_function"),
         "TEXT_MAP": text * layout.sizeof("struct text_insn"),
         "PRISTINE": text,

@@ -20,7 +20,7 @@ from testbed.errors import BuildError
 from testbed.joined import declared, find_objcopy, identity, join, visible
 from testbed.patches import copy_with_patches
 from testbed.paths import cache_folder, project_root
-from testbed.sources import Source, SourceTree, digest
+from testbed.sources import BASED_ON, Source, SourceTree, digest
 from testbed.toolchain import (
     COMMON_FLAGS,
     ENGINE,
@@ -42,6 +42,11 @@ class Flavour(Enum):
 
     REAL = "real"
     VIRTUAL = "virtual"
+    GATED = "gated"
+
+
+# Whose explored code is compiled with hooks before each access.
+HOOKED = (Flavour.VIRTUAL.value, Flavour.GATED.value)
 
 
 @dataclass(frozen=True)
@@ -180,19 +185,21 @@ NOT_INSTRUMENTED = ("workers/kernel/finding.c",)
 def _flags(source: Source, machine: str) -> tuple[str, ...]:
     """Return the flags for where `source` is: only the machine itself may use all of libc."""
     folder, virtual = os.path.dirname(source.name), machine == Flavour.VIRTUAL.value
+    machines = (machine, BASED_ON.get(machine, machine))
     if folder == "shm_layout":
         return (*COMMON_FLAGS, "-fno-eliminate-unused-debug-types")
-    if f"{folder}/".startswith(f"workers/{machine}/"):
+    if f"{folder}/".startswith(tuple(f"workers/{one}/" for one in machines)):
         alone = virtual and os.path.basename(source.name) != "main.c"
         return (*COMMON_FLAGS, *ENGINE) if alone else COMMON_FLAGS
     plain = (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC)
-    return (*plain, *INSTRUMENTED) if virtual and source.name not in NOT_INSTRUMENTED else plain
+    hooked = machine in HOOKED and source.name not in NOT_INSTRUMENTED
+    return (*plain, *INSTRUMENTED) if hooked else plain
 
 
 def _user_flags(machine: str, defines: Sequence[str]) -> tuple[str, ...]:
     """Return the flags for a user's own file."""
     macros = tuple(f"-D{define}" for define in defines)
-    if machine != Flavour.VIRTUAL.value:
+    if machine not in HOOKED:
         return (*COMMON_FLAGS, *NO_VECTORS, *NO_VECTORS_GCC, *macros)
     return (*COMMON_FLAGS, *SEEN_CALLS, *INSTRUMENTED, "-Dmain=explored_main", *macros)
 

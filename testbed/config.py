@@ -36,6 +36,7 @@ class MachineConfig:
         fail_arm: arming a probe fails once in so many times; 0 = never.
         fail_alloc: allocating memory fails once in so many times; 0 = never.
         write_delay: between two bytes of one write to text, cycles; 0 = none.
+        device_us: a scenario's own devices and NMIs come so often, us on average; 0 = never.
         pin: pin CPUs to cores when there are enough.
         heap_mb: memory for kmalloc(), MB.
         harness_mb: memory for blocks that Python hands to C tasks, MB.
@@ -54,6 +55,7 @@ class MachineConfig:
     fail_arm: int = 0
     fail_alloc: int = 0
     write_delay: int = 0
+    device_us: int = 100
     pin: bool = False
     heap_mb: int = 16
     harness_mb: int = 4
@@ -62,7 +64,7 @@ class MachineConfig:
         self._check("cpus", 1, MAX_CPUS, f"a machine has 1 to {MAX_CPUS} CPUs")
         self._check("cores", 1, 1 << 16, "a machine has at least 1 core")
         for name in (
-            "tick_us", "hang_ms", "stall_ms", "fail_arm", "fail_alloc", "write_delay",
+            "tick_us", "hang_ms", "stall_ms", "fail_arm", "fail_alloc", "write_delay", "device_us",
         ):  # fmt: skip
             self._check(name, 0, (1 << 32) - 1, "a number of 32 bits, 0 or more")
         self._check("seed", 0, (1 << 64) - 1, "a number of 64 bits, 0 or more")

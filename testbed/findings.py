@@ -37,16 +37,19 @@ PLUMBING_FUNCTIONS = frozenset({
     "report_use_after_free", "note_writer", "write_text", "text_poke", "text_poke_byte",
     "change_breakpoint", "check_all_stopped", "check_all_synced", "check_insn_synced",
     "probe_register", "probe_unregister",
-    "unhash", "put_kprobe", "begin_life", "end_life",
+    "unhash", "put_kprobe", "begin_life", "end_life", "check_balance", "report_unbalanced",
 })
 PLUMBING_FILES = frozenset({
     "workers/kernel/finding.c", "workers/kernel/slab.c", "workers/kernel/sched.c",
     "workers/kernel/mutex.c", "workers/kernel/spinlock.c", "workers/kernel/completion.c",
+    "workers/kernel/rwsem.c",
     "workers/kernel/kthread.c",
 })
 # The file of places that the core's symbols know nothing of: the C library, mostly.
 OUTSIDE = "outside of the core"
-PLUMBING_FOLDERS = ("workers/include/", "workers/real/", "workers/virtual/", "shm_layout/")
+PLUMBING_FOLDERS = (
+    "workers/include/", "workers/real/", "workers/gated/", "workers/virtual/", "shm_layout/",
+)
 
 
 class FindingError(TestbedError):

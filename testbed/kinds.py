@@ -37,6 +37,14 @@ class Kind(StrEnum):
     DATA_RACE = "data-race"
     LOST_WAKEUP = "lost-wakeup"
     LIVELOCK = "livelock"
+    TORN_INSN = "torn-instruction"
+    INSIDE_INSN = "inside-instruction"
+    FREED_TEXT = "freed-text"
+    LOCK_ORDER = "lock-order"
+    LOCK_IRQ = "lock-in-interrupt"
+    LOCK_CALL = "call-under-lock"
+    SHORT_GRACE_PERIOD = "short-grace-period"
+    UNBALANCED = "unbalanced"
 
 
 # The sentence of a deadlock of one task.
@@ -133,6 +141,27 @@ _TEXT[Kind.UNSYNCED_TEXT] = Words(
     "{cpu} had written there, it has not fetched its instructions anew",
 )
 
+_TEXT |= {
+    Kind.TORN_INSN: Words(
+        ("text_address", "fetched", "there"), "fetched at", "last written by",
+        "{here} fetched what never was an instruction, last written by {other}",
+        "{here} fetched what never was an instruction",
+        "{cpu} fetched {fetched} at {here}, which never was an instruction there; memory holds "
+        "{there}",
+    ),
+    Kind.INSIDE_INSN: Words(
+        ("text_address", "start", "fetched", "came_from"), "came to", "last written by",
+        "{here} is inside of an instruction, last written by {other}",
+        "{here} is inside of an instruction",
+        "{cpu} came from {came_from} to {here}, inside of the instruction that starts at {start}",
+    ),
+    Kind.FREED_TEXT: Words(
+        ("text_address", "start", "size"), "used by", "freed by",
+        "{here} after text was freed by {other}", "{here} in freed text",
+        "{cpu} used text at {text_address} after {other_cpu} had freed it",
+    ),
+}
+
 _PROBES = {
     Kind.HANDLER_AFTER_UNREGISTER: Words(
         ("probe", "text_address"), "run by", "unregistered by",
@@ -167,8 +196,8 @@ _PROBES = {
         "{here} on {cpu} found state {found} in {object}, expected {expected}",
     ),
     Kind.BAD_CONTEXT: Words(
-        ("called", "preempt_count", "irqs_off", "in_irq"), "called by", "other side",
-        "{here} in a context where it must not be called, other side {other}",
+        ("called", "preempt_count", "irqs_off", "in_irq"), "called by", "section begun by",
+        "{here} in a context where it must not be called, begun by {other}",
         "{here} in a context where it must not be called",
         "{here} on {cpu} needs another context: preempt count {preempt_count}, "
         "interrupts off {irqs_off}, in interrupt {in_irq}",
@@ -223,20 +252,73 @@ _ORDER = {
     ),
 }
 
+_LOCKS = {
+    Kind.LOCK_ORDER: Words(
+        ("object", "held", "held_at", "other_object", "other_held_at", "locks_in_cycle"),
+        "taken by", "taken the other way round by",
+        "{here} and {other} take locks in different orders",
+        "{here} takes locks in an order that can deadlock",
+        "{cpu} took {object} in {here} while it held {held} (from {held_at}); {other_cpu} took "
+        "{other_object} in {other} while it held {object} (from {other_held_at}): "
+        "{locks_in_cycle} locks in a circle",
+    ),
+    Kind.LOCK_IRQ: Words(
+        ("object", "held", "irq_cpu", "taken_at", "held_at"),
+        "taken by", "and by",
+        "{here} and {other}: an interrupt may wait for what it has interrupted",
+        "{here}: an interrupt may wait for what it has interrupted",
+        "an interrupt on CPU {irq_cpu} takes {object} ({taken_at}), and {held} is held there "
+        "with interrupts on ({held_at})",
+    ),
+    Kind.LOCK_CALL: Words(
+        ("object", "target_cpu", "called_at", "wanted_at"),
+        "met in", "and in",
+        "{here} and {other}: a CPU is called under a lock that it may wait for",
+        "{here}: a CPU is called under a lock that it may wait for",
+        "CPU {target_cpu} is waited for under {object} ({called_at}), and waits for {object} "
+        "with interrupts off ({wanted_at})",
+    ),
+    Kind.SHORT_GRACE_PERIOD: Words(
+        ("reader_cpu", "domain"), "waited in", "still reading since",
+        "{here} did not wait for the reader of {other}", "{here} did not wait for a reader",
+        "{cpu} went on in {here} after its grace period, but CPU {reader_cpu} still is in the "
+        "reader that it had begun in {other} before",
+    ),
+    Kind.UNBALANCED: Words(
+        ("function", "preempt_before", "preempt_after", "irqs_before", "irqs_after", "locks_left"),
+        "found by", "begun by",
+        "{function} left what it had begun, found by {here}, begun by {other}",
+        "{function} left what it had begun, found by {here}",
+        "{function} ended on {cpu} with preempt count {preempt_after} (begun with "
+        "{preempt_before}), interrupts off {irqs_after} (begun with {irqs_before}), "
+        "{locks_left} locks more than before",
+    ),
+}
+
 WORDS: dict[Kind, Words] = (
-    {Kind.CLAIM: _CLAIM} | _MEMORY | _TEXT | _PROBES | _WAITING | _ORDER
+    {Kind.CLAIM: _CLAIM} | _MEMORY | _TEXT | _PROBES | _WAITING | _ORDER | _LOCKS
 )
 
 # Values that are addresses, or bytes seen as a number: shown in hexadecimal.
 HEXADECIMAL = frozenset({
     "object", "pointer", "probe", "text_address", "fault_address", "function", "argument",
-    "byte_found", "value", "called", "error_code",
+    "byte_found", "value", "called", "error_code", "held", "held_at", "other_held_at", "taken_at",
+    "called_at", "wanted_at", "domain", "other_object",
 })
+
+# Values that are bytes of an instruction.
+BYTES = frozenset({"fetched", "there"})
 
 # Kinds whose values are all shown so: bytes of the text, and results.
 HEXADECIMAL_KINDS = frozenset({
     Kind.UNKNOWN_TRAP, Kind.TEXT_CORRUPT, Kind.TEXT_NOT_PRISTINE, Kind.WRONG_RESULT,
+    Kind.TORN_INSN, Kind.INSIDE_INSN, Kind.FREED_TEXT,
 })
+
+
+def bytes_text(value: int) -> str:
+    """Return bytes of an instruction, whose number is in the highest byte of `value`."""
+    return value.to_bytes(8, "little")[: value >> 56].hex(" ")
 
 
 def kind_of(number: int) -> Kind:

@@ -192,6 +192,10 @@ class Machine:
         """Take memory for a block that C tasks get; see `Arena.alloc`."""
         return self.arena.alloc(what, count)
 
+    def alloc_constant(self, what: str | int | np.dtype[Any], count: int = 1) -> int:
+        """Take memory that nobody writes later; see `Arena.alloc_constant`."""
+        return self.arena.alloc_constant(what, count)
+
     def address_of(self, symbol: str) -> int:
         """Return the address of a function or global of the core.
 

@@ -22,6 +22,10 @@ VOCABULARY = (
     "workers/include/machine.h",
 )
 BRIDGE = "kernel"
+# A machine that is another one with something added.
+BASED_ON = {"gated": "real"}
+# The folder of a machine that runs text, which only mechanisms have.
+TEXT = "text"
 
 
 # Files that mark where a folder's code starts and ends are linked first and last of it.
@@ -74,7 +78,13 @@ class SourceTree:
 
     def include_folders(self) -> list[Path]:
         """Return the folders of ``-I``, in order, relative to the root."""
-        return [Path(), Path("workers/include"), Path("workers"), Path("workers", self.machine)]
+        own = [Path("workers", folder) for folder in self.machine_folders()]
+        return [Path(), Path("workers/include"), Path("workers"), *own]
+
+    def machine_folders(self) -> list[str]:
+        """Return the folders in ``workers`` of the machine, what it is based on first."""
+        base = BASED_ON.get(self.machine)
+        return [base, self.machine] if base else [self.machine]
 
     def core_sources(self) -> list[Source]:
         """Return every file of the stock core, in the order of the link: sorted by name.
@@ -83,7 +93,8 @@ class SourceTree:
             BuildError: a folder of the core has no source.
         """
         found = []
-        folders = [*MECHANISMS, self.machine] if self.mechanisms else [self.machine]
+        machine = self.machine_folders()
+        folders = [*MECHANISMS, *machine] if self.mechanisms else machine
         for folder in ("shm_layout", *(f"workers/{one}" for one in folders)):
             paths = sorted(
                 [*self.root.glob(f"{folder}/**/*.c"), *self.root.glob(f"{folder}/**/*.S")],
@@ -93,7 +104,8 @@ class SourceTree:
                 raise BuildError(f"{self.root / folder}: no C sources here")
             found += [Source(path, str(path.relative_to(self.root))) for path in paths]
         if not self.mechanisms:
-            found = [one for one in found if not one.path.name.startswith(BRIDGE)]
+            found = [one for one in found
+                     if not one.path.name.startswith(BRIDGE) and one.path.parent.name != TEXT]
         return found
 
     def use_mechanisms(self, sources: Sequence[Source]) -> bool:

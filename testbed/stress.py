@@ -20,6 +20,7 @@ from typing import Any
 
 from testbed import __version__
 from testbed.build import Core, Request, build
+from testbed.config import Poke
 from testbed.errors import MachineFrozen, MachineLost, MachineTimeout
 from testbed.findings import Finding, Kind, Summary, Verdict, environment, merge
 from testbed.harness import (
@@ -251,7 +252,7 @@ class _Runner:
             )
             counters: Counters = {}
             reason, violations = "", []
-            clock = (time.monotonic_ns(), _cycles(machine))
+            clock = clock_of(machine)
             try:
                 machine.call("slab_leak_mark")
                 self.harness.setup(run)
@@ -269,15 +270,19 @@ class _Runner:
 
     def _config(self, seed: int) -> MachineConfig:
         options = self.options
-        named = {
-            name: options.extra[name] for name in ("fail_arm", "fail_alloc", "write_delay")
-            if options.extra.get(name)
+        named: dict[str, Any] = {
+            name: options.extra[name]
+            for name in ("fail_arm", "fail_alloc", "write_delay", "device_us")
+            if name in options.extra
         }
         if options.cores:
             named["cores"] = options.cores
+        poke, scenario = options.poke, self.harness.scenario
+        if scenario is not None and scenario.poke != Poke.INT3:
+            poke = scenario.poke
         return MachineConfig(
             cpus=options.cpus, tick_us=options.tick_us, hang_ms=options.hang_ms,
-            poke=options.poke, seed=seed, pin=options.pin, **{**self.harness.config, **named},
+            poke=poke, seed=seed, pin=options.pin, **{**self.harness.config, **named},
         )  # fmt: skip
 
     def _watch(
@@ -326,7 +331,7 @@ class _Runner:
         self, machine: Machine, counters: Counters, reason: str, violations: list[Finding],
         clock: tuple[int, int],
     ) -> _Outcome:  # fmt: skip
-        findings = [*violations, *self._read_findings(machine, clock)]
+        findings = [*violations, *findings_of(machine, self.image, self.facts, clock)]
         real = [finding for finding in findings if finding.kind is not Kind.CPU_LOST]
         if real:
             return _Outcome(Verdict.VIOLATED, counters, real)
@@ -341,22 +346,38 @@ class _Runner:
             return _Outcome(Verdict.UNKNOWN, counters, [], f"nothing was tested: no {idle[0]}")
         return _Outcome(Verdict.HELD, counters, [])
 
-    def _read_findings(self, machine: Machine, clock: tuple[int, int]) -> list[Finding]:
-        elapsed = time.monotonic_ns() - clock[0]
-        rate = (_cycles(machine) - clock[1]) / elapsed if clock[1] else 1.0
-        addresses = Addresses(Symbols.of(self.core), text_spans(self.image))
-        reading = Reading(
-            addresses, cycles_per_ns=max(rate, 0.1), now_ns=time.monotonic_ns(),
-            read_source=self.core.source,
-        )  # fmt: skip
-        return list(from_machine(machine.record, self.facts, reading))
-
     def _violation(self, violation: Violation) -> Finding:
         return make_finding(self.facts, violation.kind, violation.sentence, violation.values)
 
 
 # A run in which one of these is 0 has tested nothing.
 PROOF = ("calls", "probed calls", "register/unregister pairs", "operations")
+
+
+def clock_of(machine: Machine) -> tuple[int, int]:
+    """Return the time, ns, and a machine's time stamp, cycles: with a second pair, how they go."""
+    return time.monotonic_ns(), _cycles(machine)
+
+
+def findings_of(
+    machine: Machine, image: Image, facts: RunFacts, clock: tuple[int, int]
+) -> list[Finding]:
+    """Return what a machine has found.
+
+    Args:
+        machine: not closed yet.
+        image: its text.
+        facts: what reports say of the run.
+        clock: `clock_of` it, after it was booted.
+    """
+    elapsed = time.monotonic_ns() - clock[0]
+    rate = (_cycles(machine) - clock[1]) / elapsed if clock[1] else 1.0
+    addresses = Addresses(Symbols.of(machine.core), text_spans(image))
+    reading = Reading(
+        addresses, cycles_per_ns=max(rate, 0.1), now_ns=time.monotonic_ns(),
+        read_source=machine.core.source,
+    )  # fmt: skip
+    return list(from_machine(machine.record, facts, reading))
 
 
 def _cycles(machine: Machine) -> int:

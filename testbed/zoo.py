@@ -1,111 +1,48 @@
 """Real bugs are put back, one patch at a time: does a run find each of them, and as what?
 
-``stress/zoo/NAME.patch`` breaks the core the way its history had it broken; ``NAME.toml`` beside
-it says which harness shows the bug on the real machine, which file shows it to the explorer, which
-kinds of findings count, and what to expect. Silence elsewhere is worth as much as this table.
+`testbed.zoo_bugs` tells what there is. Silence elsewhere is worth as much as this table: variants,
+which change a mechanism and keep it right, are run the same way, and have to stay silent.
 """
 
 import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from testbed import stress
 from testbed.commands import stress_command, with_command
-from testbed.errors import TestbedError
 from testbed.explore.command import options_with_command
 from testbed.explore.run import explore
 from testbed.explore.search import SearchOptions
 from testbed.explore.target import find_target
-from testbed.findings import Finding, Kind, Place, Summary, Verdict, place_of
-from testbed.harness import Harness, load, stress_folder
+from testbed.findings import Finding, Place, Summary, Verdict, place_of
 from testbed.runs import RunFolder
 from testbed.stress import Progress, RunOptions
+from testbed.zoo_bugs import (
+    MODES,
+    Bug,
+    Entry,
+    Mode,
+    ZooError,
+    entries,
+    missing,
+    variants_folder,
+    zoo_folder,
+)  # fmt: skip
 
 __all__ = [
     "Bug", "Entry", "Mode", "ZooError", "ZooResult", "entries", "explored", "look", "run",
-    "zoo_folder",
+    "variants_folder", "zoo_folder",
 ]  # fmt: skip
-
-# The machine to look on.
-Mode = Literal["real", "virtual"]
-MODES: tuple[Mode, ...] = ("real", "virtual")
 
 # One machine looks for so long, then another seed has its turn: a seed chooses what is probed, and
 # not every choice can show every bug.
 TURN_S = 5.0
-
-
-class ZooError(TestbedError):
-    """There is no such bug, or what lies beside its patch cannot be used."""
-
-
-class Bug(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is known of a bug: ``NAME.toml``.
-
-    Attributes:
-        title: one line, what is wrong.
-        source: where it comes from, as the history of Linux calls it.
-        expected: "hard" if a run on real hardware seldom shows it, with `reason`.
-        kinds: kinds of findings that count as found.
-        harness: which one shows it on the real machine, "" = none; `options` are its own, by name.
-        explore: the file below ``stress`` that shows it to the explorer, "" = none.
-        cpus: of the machine.
-        budget_s: for how long it is worth to look, s.
-        poke, tick_us, hang_ms: options of every run.
-    """
-
-    title: str
-    source: str
-    expected: Literal["found", "hard"]
-    reason: str = ""
-    kinds: tuple[Kind, ...]
-    harness: str = ""
-    explore: str = ""
-    cpus: int
-    budget_s: float
-    poke: Literal["int3", "stop_machine"] = "int3"
-    tick_us: int = 1000
-    hang_ms: int = 10_000
-    options: dict[str, int] = {}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A bug of the zoo: its patch, and what is known of it."""
-
-    name: str
-    patch: Path
-    bug: Bug
-
-    @cached_property
-    def harness(self) -> Harness:
-        """The harness that shows it."""
-        return load(self.bug.harness)
-
-    def is_for(self, mode: Mode) -> bool:
-        """Tell whether that machine can show it."""
-        return bool(self.bug.harness if mode == "real" else self.bug.explore)
-
-    def values(self, cpus: int | None, seed: int, duration_s: float) -> dict[str, Any]:
-        """Return the options of a run that looks for it, by name, as a command line has them."""
-        own = {option.name: option.default for option in self.harness.options}
-        unknown = sorted(self.bug.options.keys() - own.keys())
-        if unknown:
-            raise ZooError(f"{self.name}: {self.bug.harness} has no option {unknown[0]}")
-        return {
-            **own, **self.bug.options, "cpus": cpus or self.bug.cpus, "seed": seed,
-            "duration": duration_s, "poke": self.bug.poke, "tick_us": self.bug.tick_us,
-            "hang_ms": self.bug.hang_ms, "cores": None, "pin": False, "patches": (self.patch,),
-            "keep_going": False,
-        }  # fmt: skip
 
 
 class ZooResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +53,10 @@ class ZooResult(msgspec.Struct, frozen=True, kw_only=True):
         found: a finding was made, of a kind that counts.
         kind: of the finding, "" if there was none. Not found and yet a kind: it was another one.
         here, other: its two places, "" if there was none.
-        expected: it is meant to be found; False: hard on this machine, `reason` says why.
+        expected: it is meant to be found; False: hard on this machine, `reason` says why, or it
+            is right, or it `needs` what is not there.
+        right: nothing is wrong with it: whatever is found is a false alarm.
+        needs: the mechanism without which it cannot be put back; it was not looked for.
         hits: how often the finding came back.
         executions: runs that the explorer made until then.
         interventions: in the explorer's smallest run that shows it.
@@ -135,6 +75,8 @@ class ZooResult(msgspec.Struct, frozen=True, kw_only=True):
     here: str = ""
     other: str = ""
     expected: bool
+    right: bool = False
+    needs: str = ""
     hits: int = 0
     executions: int = 0
     interventions: int = 0
@@ -142,6 +84,11 @@ class ZooResult(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...] = ()
     report: str = ""
     reason: str = ""
+
+    @property
+    def as_expected(self) -> bool:
+        """It is what the zoo says of it, or it was not looked for."""
+        return not self.kind and not self.reason if self.right else self.found or not self.expected
 
 
 @dataclass(frozen=True)
@@ -152,54 +99,12 @@ class _Search:
     seed: int
     cpus: int | None
     runs: Path | None
+    processes: int
     stopped: threading.Event
 
 
 class _Stopped(Exception):
     """The user wants no more of it."""
-
-
-def zoo_folder() -> Path:
-    """Return the folder of the patches."""
-    return stress_folder() / "zoo"
-
-
-def entries(
-    names: Sequence[str] = (), folder: Path | None = None, mode: Mode | None = None
-) -> list[Entry]:
-    """Return the bugs of these names, all of them without one.
-
-    Args:
-        names: of bugs.
-        folder: where they are; `zoo_folder()` by default.
-        mode: those only that this machine can show.
-
-    Raises:
-        ZooError: there is none of a name, or one cannot be used.
-    """
-    folder = (folder or zoo_folder()).resolve()
-    known = sorted(path.stem for path in folder.glob("*.patch"))
-    for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-            raise ZooError(f"{name}: no such bug in the zoo; {hint}")
-    found = [_entry(folder / f"{name}.toml") for name in names or known]
-    return [entry for entry in found if mode is None or entry.is_for(mode)]
-
-
-def _entry(path: Path) -> Entry:
-    try:
-        bug = msgspec.toml.decode(path.read_bytes(), type=Bug)
-    except OSError as error:
-        raise ZooError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    except msgspec.DecodeError as error:
-        raise ZooError(f"{path}: {error}") from error
-    if bug.expected == "hard" and not bug.reason:
-        raise ZooError(f"{path}: a bug that is hard to find needs a reason")
-    if not bug.harness and not bug.explore:
-        raise ZooError(f"{path}: a bug needs a harness, or a file to explore, that shows it")
-    return Entry(path.stem, path.with_suffix(".patch"), bug)
 
 
 def run(
@@ -227,7 +132,8 @@ def run(
         done: called after each bug, in the order in which they end.
 
     Returns:
-        One result for each bug and machine, in the order of `names`.
+        One result for each bug and machine, in the order of `names`; without names, last one for
+        each bug that cannot be put back yet.
 
     Raises:
         ZooError: an unknown bug, or one that the machine cannot show.
@@ -236,7 +142,8 @@ def run(
     chosen = entries(names, folder)
     if names and mode is not None:
         _check_all(chosen, mode)
-    search = _Search(budget_s, seed, cpus, runs, threading.Event())
+    processes = max(len(os.sched_getaffinity(0)) // jobs, 1)
+    search = _Search(budget_s, seed, cpus, runs, processes, threading.Event())
     searches = [
         (entry, one) for entry in chosen for one in ([mode] if mode else MODES)
         if entry.is_for(one)
@@ -250,7 +157,16 @@ def run(
         finally:
             search.stopped.set()
             pool.shutdown(cancel_futures=True)
-    return [future.result() for future in futures]
+    found = [future.result() for future in futures]
+    return found if names else found + _missing(folder)
+
+
+def _missing(folder: Path | None) -> list[ZooResult]:
+    return [
+        ZooResult(name=name, title=one.title, source=one.source, needs=one.needs,
+                  machine="virtual", found=False, expected=False, seconds=0.0)
+        for name, one in missing(folder).items()
+    ]  # fmt: skip
 
 
 def _check_all(chosen: Sequence[Entry], mode: Mode) -> None:
@@ -262,7 +178,7 @@ def _check_all(chosen: Sequence[Entry], mode: Mode) -> None:
 
 def look(entry: Entry, budget_s: float, seed: int, runs: Path | None = None) -> ZooResult:
     """Look for one bug on the real machine, see `run`."""
-    return _look(entry, _Search(budget_s, seed, None, runs, threading.Event()))
+    return _look(entry, _Search(budget_s, seed, None, runs, 1, threading.Event()))
 
 
 def explored(
@@ -273,12 +189,13 @@ def explored(
 
     Args:
         entry: a bug that it can show.
-        search: how to search.
+        search: how to search; the bug says how many ticks if this does not.
         cpus: of the explored machine; 0 = as many as the tasks need.
         folder: gets the finding when it is made.
         progress: called all the time.
     """
-    target = find_target(str(stress_folder() / entry.bug.explore))
+    target = find_target(entry.explored)
+    search = replace(search, ticks=search.ticks or entry.bug.ticks)
     options = options_with_command(target.named, search, (entry.patch,), cpus=cpus)
     return explore(target, options, progress, folder)
 
@@ -286,7 +203,7 @@ def explored(
 def _explore(entry: Entry, search: _Search) -> ZooResult:
     budget_s = search.budget_s or entry.bug.budget_s
     options = SearchOptions(
-        seed=search.seed, processes=len(os.sched_getaffinity(0)), duration_s=budget_s,
+        seed=search.seed, processes=search.processes, duration_s=budget_s,
         # There is something to find: trying everything first would only take time.
         strategy="portfolio",
     )  # fmt: skip
@@ -301,7 +218,9 @@ def _explore(entry: Entry, search: _Search) -> ZooResult:
         "executions": int(summary.counters.get("executions", 0)),
     }
     if not summary.findings:
-        return _result(entry, found=False, reason=summary.reason, **values)
+        # The end of the time is what a search ends with that finds nothing.
+        unable = "" if entry.bug.expected == "held" and values["executions"] else summary.reason
+        return _result(entry, found=False, reason=unable, **values)
     finding = _first(entry, summary)
     story = finding.story
     interventions = len(story.interventions) if story else 0
@@ -384,5 +303,7 @@ def _shown(place: Place | None) -> str:
 def _result(entry: Entry, **values: Any) -> ZooResult:
     return ZooResult(
         name=entry.name, title=entry.bug.title, source=entry.bug.source,
-        expected=entry.bug.expected == "found" or values["machine"] == "virtual", **values,
+        expected=entry.bug.expected == "found"
+        or (entry.bug.expected == "hard" and values["machine"] == "virtual"),
+        right=entry.bug.expected == "held", **values,
     )  # fmt: skip

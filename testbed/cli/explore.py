@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 @click.option("--exhaustive", is_flag=True, help="Search all of it: the same as --strategy dpor.")
 @click.option("--depth", type=click.IntRange(0, 64), default=0,
               help="Depth of bugs that strategy pct looks for.  [default: 2, 3, 4 in rotation]")
+@click.option("--delay-bound", type=click.IntRange(0, 64),
+              help="Exhaustive: at most so many choices in a run that are not the default.")
 @click.option("--preemption-bound", type=click.IntRange(0, 64),
               help="Exhaustive: at most so many preemptions and early drains in a run.")
 @click.option("--buffer", type=click.IntRange(0, 64), default=DEFAULT_BUFFER, show_default=True,
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
 @click.option("--all", "all_findings", is_flag=True, help="Go on after a finding, and count.")
 @click.option("--check", is_flag=True, help="Do some runs again by their schedules and compare.")
 @click.option("--schedule", metavar="SCHEDULE", help="Do the one run that this schedule means.")
+@click.option("--like", metavar="REPORT",
+              help="Look for what a report of stress or explore has found, past anything else.")
 @click.option("--show-pass", is_flag=True, help="Show a run that passes.")
 @runs_option
 @json_option
@@ -74,9 +78,13 @@ def explore(target: str | None, list_them: bool, **values: Any) -> int:
     with scenarios; NAME is one of the project's own. First everything is tried for a few seconds;
     what is too large for that is sampled by several strategies until the time is over.
     """
+    schedule, like = values.pop("schedule"), values.pop("like")
+    if like is not None and not list_them:
+        from testbed.cli.like import run_like
+
+        return run_like(like, target, values)
     if list_them or target is None:
         return _list(list_them)
-    schedule = values.pop("schedule")
     if schedule is not None:
         return run_schedule(target, values, schedule)
     return run_explore(target, values)
@@ -173,6 +181,7 @@ def options_of(named: str, values: dict[str, Any]) -> ExploreOptions:
         runs=values["executions"] or 0,
         depth=values["depth"],
         preemption_bound=values["preemption_bound"],
+        delay_bound=values["delay_bound"],
         buffer=0 if values["sc"] else values["buffer"],
         max_steps=values["max_steps"],
         ticks=values["ticks"],

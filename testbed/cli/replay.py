@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from testbed.cli.options import json_option, runs_option
+from testbed.cli.options import duration, json_option, runs_option
 from testbed.errors import TestbedError
 from testbed.findings import Finding, Summary
 from testbed.runs import find_report, read_report
 
 if TYPE_CHECKING:
     from testbed.explore.schedule import ScheduleFile
+
+
+# How the command of a schedule that was forced begins.
+FORCED = ("testbed", "replay", "--real")
 
 
 class ReplayError(TestbedError):
@@ -26,11 +30,17 @@ class ReplayError(TestbedError):
               help="With SCHEDULE: a macro for the explored file; may be repeated.")
 @click.option("--tries", type=click.IntRange(1), default=1, show_default=True,
               help="Run it up to so many times, until the signature comes back.")
+@click.option("--real", is_flag=True,
+              help="Force a schedule of the explorer on the real machine: does hardware show it?")
+@click.option("--attempts", type=click.IntRange(1), default=100, show_default=True,
+              help="With --real: how many times.")
+@click.option("--timeout", type=duration, default=20.0,
+              help="With --real: for how long at most.  [default: 20s]")
 @runs_option
 @json_option
 def replay(
-    wanted: str, schedule: str | None, defines: tuple[str, ...], tries: int, runs: Path | None,
-    as_json: bool,
+    wanted: str, schedule: str | None, defines: tuple[str, ...], tries: int, real: bool,
+    attempts: int, timeout: float, runs: Path | None, as_json: bool,
 ) -> int:
     """Run a report's command again with its seed, options and patches.
 
@@ -38,7 +48,18 @@ def replay(
     "latest". A run of the explorer is done again choice by choice, from its report, from the
     .schedule file beside that, or from what was explored and its SCHEDULE. Exit status: that of
     the last run, so 1 when it was violated again, 3 when it diverged.
+
+    With --real, CPUs of the real machine are made to wait for each other at the few places where
+    the schedule of the report changes from one to another. Exit status: 1 when real hardware shows
+    the finding, 0 when every attempt came through in that order and held, 3 when it could not be
+    forced.
     """
+    if real:
+        from testbed.cli.force import run_forced
+
+        if schedule is not None or defines or tries != 1:
+            raise click.UsageError("--real forces the schedule of a report: name that, and no more")
+        return run_forced(wanted, attempts, timeout, runs, as_json)
     if schedule is not None:
         return explored_again(("testbed", "explore", wanted, *macros(defines)), schedule, None,
                               runs, as_json)
@@ -46,6 +67,8 @@ def replay(
         return from_schedule_file(Path(wanted), runs, as_json)
     path = find_report(wanted, runs)
     document = read_report(path)
+    if document.command[:3] == FORCED:
+        return forced_again(document.command, runs, as_json)
     if document.command[:2] == ("testbed", "explore"):
         return from_explored(document, path, runs, as_json)
     signatures = signatures_of(document)
@@ -57,6 +80,15 @@ def replay(
         if back or not signatures:
             break
     return status
+
+
+def forced_again(command: tuple[str, ...], runs: Path | None, as_json: bool) -> int:
+    """Force on the real machine what `command` had forced."""
+    from testbed.cli.force import run_forced
+
+    with replay.make_context("replay", list(command[2:])) as context:
+        values = context.params
+    return run_forced(values["wanted"], values["attempts"], values["timeout"], runs, as_json)
 
 
 def macros(defines: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,7 +171,7 @@ def arguments_of(
     with explore.make_context("explore", list(command[2:])) as context:
         values = dict(context.params)
     named: str = values.pop("target")
-    for unused in ("list_them", "schedule"):
+    for unused in ("list_them", "schedule", "like"):
         values.pop(unused)
     return named, values | {"runs": runs, "as_json": as_json}
 

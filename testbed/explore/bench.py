@@ -11,6 +11,8 @@ from typing import Any
 from testbed.build import Core, Flavour, Request, build
 from testbed.errors import TestbedError
 from testbed.explore.process import Explorer, Job, Result
+from testbed.explore.target import build_target, find_target
+from testbed.explore.world import World
 from testbed.paths import project_root
 
 Figures = dict[str, Any]
@@ -26,6 +28,10 @@ RUNS = {"nothing": 2_000_000, "buffers": 1_000_000, "two_readers": 200_000}
 
 BUFFERS_AIM = 3_000_000
 READERS_AIM = 700_000
+
+# A kprobe is registered, hit and unregistered, with 2 and 3 CPUs.
+PROBED = {"unregister_vs_hit": 10_000, "unregister_vs_hits": 6_000}
+PROBED_AIM = 100_000
 ADDITIONS_AIM_S = 5.0
 ADDITIONS_CLASSES = 1_824_912
 
@@ -41,14 +47,18 @@ def measure(with_aim: Callable[..., Figures]) -> Figures:
         with_aim: puts an aim beside a figure, see testbed.bench.
     """
     figures: Figures = {"start": _start(_core("nothing"))}
-    figures["nothing"] = {"run_ns": 1e9 / _rates("nothing", races=False)}
+    with Explorer(_core("nothing")) as explorer:
+        rate = _rate("nothing", explorer, RUNS["nothing"], races=False)
+    figures["nothing"] = {"run_ns": 1e9 / rate}
     for name, aim in (("buffers", BUFFERS_AIM), ("two_readers", READERS_AIM)):
-        rates: Figures = {
-            "random_executions_per_s": _rates(name, races=False),
-            "random_with_races_executions_per_s": _rates(name, races=True),
-            "portfolio_executions_per_s": _rates(name, races=True, strategy="portfolio"),
-        }
+        with Explorer(_core(name)) as explorer:
+            rates = _all_rates(name, explorer, RUNS[name])
         figures[name] = with_aim(rates, "random_executions_per_s", at_least=aim)
+    for name, runs in PROBED.items():
+        target = find_target(name)
+        with World(build_target(target, (), ()), target) as world, world.explorer(0) as explorer:
+            rates = _all_rates(name, explorer, runs)
+        figures[name] = with_aim(rates, "random_executions_per_s", at_least=PROBED_AIM)
     figures["additions_3x3"] = _exhausted(with_aim)
     return figures
 
@@ -70,19 +80,29 @@ def _start(core: Core) -> Figures:
     return {"to_first_run_ms": statistics.median(once() for _ in range(2 * ROUNDS))}
 
 
-def _rates(name: str, races: bool, strategy: str = "random") -> float:
+def _all_rates(name: str, explorer: Explorer, runs: int) -> Figures:
+    """Return executions per second of several strategies."""
+    return {
+        "random_executions_per_s": _rate(name, explorer, runs, races=False),
+        "random_with_races_executions_per_s": _rate(name, explorer, runs, races=True),
+        "portfolio_executions_per_s": _rate(name, explorer, runs, races=True, strategy="portfolio"),
+    }
+
+
+def _rate(
+    name: str, explorer: Explorer, runs: int, races: bool, strategy: str = "random"
+) -> float:
     """Return executions per second, the median of some rounds."""
     job = Job(
-        "search", strategy, seed=SEED, runs=RUNS[name], max_steps=MAX_STEPS, buffer=BUFFER,
+        "search", strategy, seed=SEED, runs=runs, max_steps=MAX_STEPS, buffer=BUFFER,
         flags=frozenset({"all", "races"} if races else {"all"}),
     )  # fmt: skip
     rates = []
-    with Explorer(_core(name)) as explorer:
-        for _ in range(ROUNDS):
-            result, seconds = _timed(explorer, job)
-            if result.executions != job.runs or result.ends["failed"]:
-                raise BenchUnable(f"{name}: not all of its runs were made, or some failed")
-            rates.append(result.executions / seconds)
+    for _ in range(ROUNDS):
+        result, seconds = _timed(explorer, job)
+        if result.executions != job.runs or result.ends["failed"]:
+            raise BenchUnable(f"{name}: not all of its runs were made, or some failed")
+        rates.append(result.executions / seconds)
     return statistics.median(rates)
 
 

@@ -46,6 +46,7 @@ def arguments_of_search(search: SearchOptions) -> tuple[str, ...]:
         ("--executions", search.runs, 0),
         ("--depth", search.depth, 0),
         ("--preemption-bound", search.preemption_bound, None),
+        ("--delay-bound", search.delay_bound, None),
     ):
         if value != default:
             arguments += [flag, str(value)]

@@ -9,16 +9,17 @@ from typing import Any
 from msgspec import structs
 
 from testbed.cache import Core
-from testbed.explore.names import Names
+from testbed.explore.names import TEXT, Names
 from testbed.explore.process import Result
 from testbed.explore.story import KERNEL, Teller, thread_names
-from testbed.findings import Finding, Kind, Side, Story, Waiting, is_plumbing
-from testbed.kinds import HEXADECIMAL, WORDS, kind_of
+from testbed.findings import Finding, Kind, Side, Story, TextBytes, Waiting, is_plumbing
+from testbed.kinds import BYTES, HEXADECIMAL, HEXADECIMAL_KINDS, WORDS, bytes_text, kind_of
 from testbed.layout import Layout
-from testbed.report.addresses import Addresses
+from testbed.report.addresses import TEXT_BASE, Addresses, text_spans
 from testbed.report.model import RunFacts, complete, excerpts, sentence, signal_name
 from testbed.report.waits import wait_name
 from testbed.symbols import Symbols
+from testbed.text.image import assembled_image
 
 # In the order of enum waiting_for (shm_layout/explore.h).
 WAITS = (
@@ -48,7 +49,8 @@ class Reader:
 
     def names(self) -> Names:
         """Return fresh names: what the heap holds depends on the run."""
-        addresses = Addresses(Symbols.of(self.core))
+        spans = text_spans(assembled_image()) if TEXT in self.regions else ()
+        addresses = Addresses(Symbols.of(self.core), spans)
         return Names(Layout.of(self.core), addresses, regions=self.regions)
 
     def finding(self, result: Result) -> Finding:
@@ -89,13 +91,30 @@ class Reader:
             machine="virtual", waits=_waits(result, names, threads), story=story,
             sources=excerpts((here, other), self.core.source),
         )  # fmt: skip
-        return structs.replace(finding, title=finding.title + _decided_by(story))
+        return structs.replace(
+            finding, title=finding.title + _decided_by(story), text=_text(record, names)
+        )
 
     def story(self, result: Result) -> Story:
         """Return the story of a shown run that passes."""
         names = self.names()
         threads = thread_names(result, names)
         return Teller(result, names, threads, self.core.source).story()
+
+
+def _text(record: Any, names: Names) -> TextBytes | None:
+    """Return the text around the instruction pointer, with what the CPU fetched there."""
+    address, ip = int(record["bytes_addr"]), int(record["regs"]["ip"])
+    start, end, _ = names.regions.get(TEXT, (0, 0, 0))
+    if not 0 <= address - TEXT_BASE < end - start:
+        return None
+    return TextBytes(
+        address=address,
+        ip=ip,
+        expected=bytes(record["bytes_expected"]).hex(),
+        found=bytes(record["bytes_found"]).hex(),
+        place=names.addresses.code(ip),
+    )
 
 
 def _decided_by(story: Story) -> str:
@@ -144,11 +163,29 @@ def _value_text(
         case "object" | "other_object" if kind is Kind.DATA_RACE:
             size = values["other_size" if name == "other_object" else "size"]
             return names.name(value, size) if value else "nothing"
-        case "object" | "pointer" | "probe" | "fault_address":
+        case "fault_address" if not value:
+            return "0x0"
+        case "object" | "other_object" | "held" | "pointer" | "probe" | "fault_address" | "domain":
             return names.name(value) if value else "nothing"
-        case "called" | "function":
+        case "held_at" | "other_held_at" | "taken_at" | "called_at" | "wanted_at":
+            return _place_text(value, names)
+        case "called" | "function" | "text_address" | "start":
             return names.addresses.code(value)
-    return f"{value:#x}" if name in HEXADECIMAL and kind is not Kind.CLAIM else str(value)
+        case "came_from":
+            return names.addresses.code(value) if value else "a call"
+    if name in BYTES:
+        return bytes_text(value)
+    hexadecimal = name in HEXADECIMAL or kind in HEXADECIMAL_KINDS
+    return f"{value:#x}" if hexadecimal and kind is not Kind.CLAIM else str(value)
+
+
+def _place_text(address: int, names: Names) -> str:
+    """Return function, file and line of the call that returns to `address`."""
+    places = names.addresses.stack([address])
+    if not places:
+        return "nothing"
+    place = next((one for one in places if not is_plumbing(one)), places[0])
+    return f"{place.name()}, {place.file.rsplit('/', 1)[-1]}:{place.line}"
 
 
 def access_text(access: int) -> str:

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 
 from testbed.dwarf import Array, Named, Scalar, Text, Type, Variable
 from testbed.layout import Layout
-from testbed.report.addresses import ARENA_BASE, Addresses
+from testbed.report.addresses import ARENA_BASE, TEXT_BASE, Addresses
+
+# The region of text, as it is written: data has the names of what runs there.
+TEXT = "text"
 
 # The engine's own: workers/virtual/programs/pthread.c; stacks of threads.
 STACKS_BASE = 0x1300_0000_0000
@@ -81,6 +84,8 @@ class Names:
                 offset = address - block.address
                 return f"{block.name}+{offset}" if offset else block.name
         for region, (start, end, stride) in self.regions.items():
+            if start <= address < end and region == TEXT:
+                return self.addresses.code(TEXT_BASE + address - start)
             if start <= address < end:
                 number, inside = divmod(address - start, stride)
                 return f"{region} {number}+{inside:#x}" if stride < end - start else (
@@ -90,6 +95,11 @@ class Names:
         if 0 <= place < STACKS * STACK_SIZE:
             return f"stack of CPU {place // STACK_SIZE}, {STACK_SIZE - place % STACK_SIZE} from top"
         return self.addresses.data(address)
+
+    def is_text(self, address: int) -> bool:
+        """Tell whether `address` is where text is written."""
+        start, end, _ = self.regions.get(TEXT, (0, 0, 0))
+        return start <= address < end
 
     def allocated(self, address: int, size: int) -> None:
         """Give a name to a block that the program has just allocated."""
@@ -102,6 +112,8 @@ class Names:
 
     def value(self, address: int, size: int, value: int) -> str:
         """Return a value as the type of the datum at `address` shows it."""
+        if self.is_text(address):
+            return value.to_bytes(8, "little")[: size or 1].hex(" ")
         found = self.variable(address)
         code = self._path(found[1].type, found[2], size)[1] if found else ""
         if code.startswith("<i") and size and value >> (8 * size - 1):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from testbed.cache import Core
 from testbed.errors import MachineUnable, TestbedError
-from testbed.explore.schedule import CPUS, NOBODY, Schedule
+from testbed.explore.schedule import CPUS, FIRST_PICK, NOBODY, OPTIONS, Schedule
 from testbed.layout import Layout
 from testbed.process import CoreProcess
 
@@ -87,7 +87,8 @@ class Result:
         failing_run: number of the first failing run, None if there is none.
         diverged: number of the choice at which a replay went another way, from 1; 0 = it did not.
         complete: an exhaustive search left nothing out.
-        bounded: a step bound or preemption bound was reached.
+        all_within: all of it within its bound of preemptions or delays.
+        bounded: a step bound, or that one, was reached.
         passing: the nearest schedule that passes, of a minimize job.
         flip: places in `shown` of the two events whose order decides.
         finding: the record of ``struct finding``; None if there is none.
@@ -111,6 +112,7 @@ class Result:
     replays: int
     diverged: int
     complete: bool
+    all_within: bool
     bounded: bool
     schedule: Schedule
     passing: Schedule | None
@@ -125,7 +127,10 @@ class Result:
 
 
 class Pending(NamedTuple):
-    """What an agent would do next: a name as in ``enum event_kind``, and what it touches."""
+    """What an agent would do next: a name as in ``enum event_kind``, and what it touches.
+
+    Of a choice of data: "pick", the option, and how many there are.
+    """
 
     kind: str
     address: int
@@ -134,7 +139,8 @@ class Pending(NamedTuple):
 
 # A strategy in Python: called with the enabled agents, the CPU that did the last operation, and
 # what each of the agents would do; returns one of the agents. CPU i is agent i, its drain 16 + i,
-# an interrupt of it 32 + i, its timer 48 + i.
+# an interrupt of it 32 + i, its timer 48 + i. A choice of data of the CPU `current` is asked for in
+# the same way: the agents are then 64, 65, ..., of which 64 + n stands for its option n.
 Choose = Callable[[Sequence[int], int, Mapping[int, Pending]], int]
 
 
@@ -175,8 +181,9 @@ class Explorer(Closing):
     ) -> None:  # fmt: skip
         self._choose = choose
         self.layout = Layout.of(core)
-        numbers = [self.layout.constant(name) for name in ("VIRTUAL_CPUS", "AGENT_NOBODY")]
-        assert numbers == [CPUS, NOBODY], "schedules as text are made of these"
+        numbers = [self.layout.constant(name)
+                   for name in ("VIRTUAL_CPUS", "AGENT_NOBODY", "AGENTS", "MAX_PICKS")]  # fmt: skip
+        assert numbers == [CPUS, NOBODY, FIRST_PICK, OPTIONS], "schedules as text are made of these"
         dtype = self.layout.dtype("struct explore")
         memfd = os.memfd_create("testbed-explore", os.MFD_CLOEXEC)
         try:
@@ -237,6 +244,13 @@ class Explorer(Closing):
     def _answer(self) -> None:
         assert self._choose is not None, "only a strategy in Python is asked"
         mask = int(self.record["ask_enabled"])
+        if not mask:
+            options = int(self.record["ask_options"])
+            choice = {FIRST_PICK + n: Pending("pick", n, options) for n in range(options)}
+            current = int(self.record["ask_current"])
+            self.record["answer"] = self._choose(list(choice), current, choice)
+            self._process.ask()
+            return
         enabled = [agent for agent in range(mask.bit_length()) if mask >> agent & 1]
         kinds = {number: name.removeprefix("EVENT_KIND_").lower()
                  for name, number in self.layout.enum("event_kind").items()}  # fmt: skip
@@ -321,6 +335,7 @@ def read_result(record: Any, layout: Layout) -> Result:
         ends={names[n]: int(count) for n, count in enumerate(record["ends"])},
         failing_run=None if failing == 2**64 - 1 else failing,
         complete=bool(record["complete"]),
+        all_within=bool(record["all_within"]),
         bounded=bool(record["bounded"]),
         schedule=Schedule.of_records(record["schedule"][: int(record["nr_interventions"])]),
         passing=(Schedule.of_records(record["passing"][: int(record["nr_passing"])])

@@ -228,6 +228,8 @@ def _searched(outcome: Outcome, options: SearchOptions) -> Searched:
     bounds = []
     if options.preemption_bound is not None and outcome.strategy in EXHAUSTIVE:
         bounds.append(f"at most {options.preemption_bound} preemptions and early drains")
+    if options.delay_bound is not None and outcome.strategy in EXHAUSTIVE:
+        bounds.append(f"at most {options.delay_bound} choices that are not the default")
     if totals.ends.get("bound"):
         bounds.append(f"at most {options.max_steps:,} operations of a run")
     if options.races and outcome.strategy == "stateful":

@@ -2,7 +2,8 @@
 
 ``1:1@5c2,1@7d1``: where CPU 1 was about to do its operation 5, CPU 2 went instead; before its
 operation 7, the oldest store of CPU 1 reached memory; ``1@7d1*3``: the three oldest. The 1 before
-the colon is the version of this way to write it. An empty list, ``1:``, is the default schedule.
+the colon is the version of this way to write it. ``1@5p2``: when CPU 1 had begun 5 operations, a
+choice of data was its option 2. An empty list, ``1:``, is the default schedule.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ CPUS = 16
 KINDS = "cdit"
 NOBODY = 255
 
-PART = re.compile(rf"(\d+|n)@(\d+)([{KINDS}])(\d+)(?:\*(\d+))?")
+# PICK(n) and MAX_PICKS there: an option of data in the place of an agent.
+PICK = "p"
+FIRST_PICK = 64
+OPTIONS = 64
+
+PART = re.compile(rf"(\d+|n)@(\d+)([{KINDS}{PICK}])(\d+)(?:\*(\d+))?")
 MAX_TIMES = 65536
 
 
@@ -39,7 +45,7 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         cpu: the CPU that would have gone on; 255 = none could have.
         event: how many operations it had done; of nobody: how many such choices there were.
-        agent: who went instead: ``kind * 16 + cpu``.
+        agent: who went instead: ``kind * 16 + cpu``; 64 + n: the CPU took option n of data.
     """
 
     cpu: int
@@ -48,7 +54,16 @@ class Intervention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __str__(self) -> str:
         cpu = "n" if self.cpu == NOBODY else str(self.cpu)
-        return f"{cpu}@{self.event}{KINDS[self.agent // CPUS]}{self.agent % CPUS}"
+        what = (
+            f"{PICK}{self.option}" if self.option is not None else
+            f"{KINDS[self.agent // CPUS]}{self.agent % CPUS}"
+        )
+        return f"{cpu}@{self.event}{what}"
+
+    @property
+    def option(self) -> int | None:
+        """The option of data that was taken; None: it is about who goes."""
+        return self.agent - FIRST_PICK if self.agent >= FIRST_PICK else None
 
 
 @dataclass(frozen=True)
@@ -109,19 +124,30 @@ def _parse_part(part: str, text: str) -> list[Intervention]:
     if found is None:
         raise ScheduleError(
             f"{text}: what does {part!r} mean? A choice looks like 1@5c2 (CPU), 1@7d1 (drain), "
-            "1@9i0 (interrupt) or 1@9t0 (timer), with *3 behind it three times"
+            "1@9i0 (interrupt), 1@9t0 (timer) or 1@5p2 (option), with *3 behind it three times"
         )
     cpu = NOBODY if found[1] == "n" else int(found[1])
     times = int(found[5] or 1)
-    ranges = (cpu < CPUS or found[1] == "n", int(found[4]) < CPUS, int(found[2]) < 2**32,
+    most, first = (
+        (OPTIONS, FIRST_PICK) if found[3] == PICK else (CPUS, KINDS.index(found[3]) * CPUS)
+    )
+    ranges = (cpu < CPUS or found[1] == "n", int(found[4]) < most, int(found[2]) < 2**32,
               1 <= times <= MAX_TIMES)  # fmt: skip
     if not all(ranges):
-        raise ScheduleError(f"{text}: {part} is out of range; there are {CPUS} CPUs at most")
-    agent = KINDS.index(found[3]) * CPUS + int(found[4])
+        raise ScheduleError(
+            f"{text}: {part} is out of range; there are {CPUS} CPUs and {OPTIONS} options at most"
+        )
+    agent = first + int(found[4])
     return [Intervention(cpu, int(found[2]), agent)] * times
 
 
 def _told(one: Intervention, times: int) -> str:
+    if one.option is not None:
+        times_told = "" if times == 1 else f" {times} times"
+        return (
+            f"after {one.event} operations, CPU {one.cpu} takes option {one.option} of its data"
+            f"{times_told}"
+        )
     cpu = one.agent % CPUS
     stores = "oldest store" if times == 1 else f"{times} oldest stores"
     often = "" if times == 1 else f" {times} times"
@@ -129,7 +155,7 @@ def _told(one: Intervention, times: int) -> str:
         f"CPU {cpu} runs{often}",
         f"the {stores} of CPU {cpu} {'reaches' if times == 1 else 'reach'} memory",
         f"CPU {cpu} takes an interrupt{often}",
-        f"the timer of CPU {cpu} fires{often}",
+        f"the timer of CPU {cpu}, a device or an NMI interrupts{often}",
     )[one.agent // CPUS]
     if one.cpu == NOBODY:
         return f"when no CPU can go on (time {one.event}), {what}"

@@ -44,6 +44,7 @@ class SearchOptions:
         runs: it ends after so many executions; 0 = no such bound.
         depth: of PCT; 0 = 2, 3 and 4 in rotation.
         preemption_bound: of an exhaustive search; None = none.
+        delay_bound: the same, of choices that are not the default.
         buffer: stores that a CPU's buffer holds; 0 = none: sequential consistency.
         max_steps: operations of one run.
         ticks: timer interrupts of each CPU in a run.
@@ -60,6 +61,7 @@ class SearchOptions:
     runs: int = 0
     depth: int = 0
     preemption_bound: int | None = None
+    delay_bound: int | None = None
     buffer: int = 8
     max_steps: int = 100_000
     ticks: int = 0
@@ -68,11 +70,16 @@ class SearchOptions:
     check: bool = False
     choose: Choose | None = None
 
+    @property
+    def bound(self) -> int | None:
+        """Of an exhaustive search, whatever it counts."""
+        return self.preemption_bound if self.delay_bound is None else self.delay_bound
+
     def flags(self, *more: str) -> frozenset[str]:
         """Return the flags of jobs."""
         chosen = {
             "races": self.races, "all": self.all_findings, "sc": not self.buffer,
-            "check": self.check,
+            "check": self.check, "delays": self.delay_bound is not None,
         }  # fmt: skip
         return frozenset([*(name for name, wanted in chosen.items() if wanted), *more])
 
@@ -82,7 +89,7 @@ class SearchOptions:
             "seed": self.seed, "flags": self.flags(), "max_steps": self.max_steps,
             "buffer": self.buffer, "ticks": self.ticks,
             "depth": self.depth if strategy not in EXHAUSTIVE
-            else 0 if self.preemption_bound is None else self.preemption_bound + 1,
+            else 0 if self.bound is None else self.bound + 1,
         }  # fmt: skip
         return Job(command, strategy, **(values | more))  # type: ignore[arg-type]
 
@@ -268,7 +275,7 @@ class Search:
     def _exhaust(self, strategy: str) -> Outcome:
         """All of it: at first in one piece, then, if that takes long, in parts."""
         options = self.options
-        bounded = options.runs or options.preemption_bound is not None or strategy == "stateful"
+        bounded = options.runs or options.bound is not None or strategy == "stateful"
         most = options.runs or (EVERYTHING if bounded else RUNS_IN_ONE_PIECE)
         first = self._ordered([options.job("exhaust", strategy, runs=most)], strategy)
         if bounded or first.ended is not Ended.RUNS or first.failure is not None:
@@ -318,7 +325,9 @@ class Search:
             outcome.ended = Ended.FOUND
         elif self._stopped is not None:
             outcome.ended = self._stopped
-        elif strategy in EXHAUSTIVE and all(result.complete for result in results):
+        elif strategy in EXHAUSTIVE and all(
+            result.complete or result.all_within for result in results
+        ):
             outcome.ended = Ended.COMPLETE
         return outcome
 

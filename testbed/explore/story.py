@@ -22,10 +22,13 @@ AROUND = 2
 # Fewer events than this are left out without a word.
 GAP = 12
 
+BREAKPOINT = 0xCC
+
 WRITES = ("store", "rmw", "drain")
 ACCESSES = ("load", "await", *WRITES)
 # Of interest whatever they touch.
-LANDMARKS = ("lock", "unlock", "alloc", "free", "irq", "tick", "signal", "fence", "join", "switch")
+LANDMARKS = ("lock", "unlock", "alloc", "free", "irq", "tick", "nmi", "signal", "fence", "join",
+             "switch", "fetch", "pick")  # fmt: skip
 # Functions here stand for an operation: who called them is of interest.
 VOCABULARY = ("workers/include/", "workers/virtual/", "outside")
 
@@ -138,6 +141,7 @@ class Teller:
         }  # fmt: skip
         self.events = [self._read(number, event) for number, event in enumerate(result.shown)]
         self._visible: set[int] = set()
+        self._in_nmi = _within_nmis(self.events)
         self._follow_buffers()
         for event in self.events:
             if event.kind == "alloc":
@@ -325,7 +329,7 @@ class Teller:
         if "forwarded" in event.flags:
             held.append("from its own buffer")
         if "in_irq" in event.flags:
-            held.append("in an interrupt")
+            held.append("in an NMI" if event.number in self._in_nmi else "in an interrupt")
         return "; ".join(held)
 
     def _text(self, event: Seen) -> str:
@@ -345,6 +349,10 @@ class Teller:
                 return f"{changed} (locked)"
             case "drain":
                 return f"{name} = {value} reaches memory"
+            case "fetch":
+                return self._fetch(event, name)
+            case "sync":
+                return "synchronizes: fetches anew from here on"
             case "fence":
                 return f"{_barrier(event.flags)} barrier"
             case "lock" | "unlock":
@@ -356,18 +364,37 @@ class Teller:
             case "alloc":
                 return f"allocates {name}, {event.value} bytes"
             case "free":
-                return f"frees {name}"
+                return f"frees {'text from ' if names.is_text(event.address) else ''}{name}"
             case "exit":
                 return "ends"
             case "irq":
                 return "takes an interrupt"
             case "tick":
-                return "timer fires"
+                return f"device {event.value - 1} interrupts" if event.value else "timer fires"
+            case "nmi":
+                return "returns from the NMI" if event.value else "takes an NMI"
             case "switch":
                 return f"switches to {self._thread(event.value)}"
             case "signal":
                 return f"wakes who waits for {name}" if name else "wakes another task"
+            case "pick":
+                after = self.events[event.number + 1 : event.number + 2]
+                if after and after[0].kind == "fetch" and after[0].cpu == event.cpu:
+                    return (
+                        f"{event.old} fetches are possible: takes {event.value} (0 = what memory "
+                        "holds)"
+                    )
+                return option_text(event.value, event.old)
         return f"{event.kind} {name}".strip()
+
+    def _fetch(self, event: Seen, name: str) -> str:
+        """Return what a fetch found, and what it might have found."""
+        seen = self.names.value(event.address, event.size, event.value)
+        there = self.names.value(event.address, event.size, event.old)
+        stale = f", though memory holds {there}" if event.value != event.old else ""
+        if event.value & 0xFF == BREAKPOINT:
+            return f"meets a breakpoint at {name}{stale}"
+        return f"fetches {seen} at {name}{stale}"
 
     def _thread(self, index: int) -> str:
         return self.threads.get(index, f"task {index}")
@@ -384,6 +411,23 @@ class Teller:
             f"{store.text} of CPU {store.cpu} had not reached memory{_at(store.place)}"
             for store in held if self._is_visible(store) and "undone" not in store.flags
         ]  # fmt: skip
+
+
+def option_text(option: int, options: int) -> str:
+    """Return what a CPU does that takes one of several options of data."""
+    return f"takes option {option} of {options}"
+
+
+def _within_nmis(events: Sequence[Seen]) -> frozenset[int]:
+    """Return the numbers of events that a CPU was in an NMI at."""
+    inside: set[int] = set()
+    found = []
+    for event in events:
+        if event.kind == "nmi":
+            (inside.discard if event.value else inside.add)(event.cpu)
+        elif event.cpu in inside:
+            found.append(event.number)
+    return frozenset(found)
 
 
 def _barrier(flags: frozenset[str]) -> str:

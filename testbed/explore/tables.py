@@ -10,20 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.arena import Arena
-from testbed.errors import TestbedError
 from testbed.layout import Layout
 from testbed.scenario.model import CTask, Scenario
 from testbed.scenario.table import write
-
-# Operations that run, probe or patch text.
-TEXT = frozenset({
-    "register", "unregister", "enable", "disable", "register_batch", "unregister_batch", "arm_all",
-    "disarm_all", "call", "call_in_irq", "patch", "audit",
-})  # fmt: skip
-
-
-class ScenarioUnable(TestbedError):
-    """A scenario uses what the explorer does not have."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +26,22 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class InterruptEntry:
+    """An interrupt to be explored; likewise."""
+
+    function: int
+    argument: int
+    cpu: int
+    nmi: bool
+    times: int
+
+
+@dataclass(frozen=True)
 class Entries:
     """What ``struct explore`` says of a scenario; addresses, 0 = none."""
 
     tasks: tuple[Entry, ...] = ()
+    interrupts: tuple[InterruptEntry, ...] = ()
     before: int = 0
     check: int = 0
 
@@ -60,6 +61,10 @@ class Memory:
         """Take memory for a block; see `Arena.alloc`."""
         return self.arena.alloc(what, count)
 
+    def alloc_constant(self, what: str | int | np.dtype[Any], count: int = 1) -> int:
+        """Take memory that nobody writes later; see `Arena.alloc_constant`."""
+        return self.arena.alloc_constant(what, count)
+
     def view(self, address: int, dtype: str | np.dtype[Any], count: int = 1) -> NDArray[Any]:
         """Return items at an address; see `Arena.view`."""
         return self.arena.view(address, dtype, count)
@@ -67,25 +72,6 @@ class Memory:
     def address_of(self, symbol: str) -> int:
         """Return the address of a function of the core."""
         return self.layout.symbol(symbol).address
-
-
-def check_explorable(scenario: Scenario) -> None:
-    """Make sure that the explorer can run `scenario`.
-
-    Raises:
-        ScenarioUnable: it is about text.
-    """
-    used = next((one.name for one in scenario.operations if one.name in TEXT), None)
-    if used is not None:
-        raise ScenarioUnable(
-            f"{scenario.name}: {used}() is about probes and patched text, which the explorer "
-            f"cannot run yet: use testbed stress {scenario.name}"
-        )
-
-
-def is_explorable(scenario: Scenario) -> bool:
-    """Tell whether the explorer can run `scenario`."""
-    return not any(one.name in TEXT for one in scenario.operations)
 
 
 def write_tasks(arena: Arena, scenario: Scenario) -> Entries:
@@ -106,4 +92,11 @@ def write_tasks(arena: Arena, scenario: Scenario) -> Entries:
     functions = (
         memory.address_of(one.function) if one else 0 for one in (scenario.before, scenario.after)
     )
-    return Entries(tuple(entries), *functions)
+    interrupts = tuple(
+        InterruptEntry(
+            memory.address_of("scenario_interrupt"), tables.interrupt_addresses[number], one.cpu,
+            one.nmi, one.times,
+        )
+        for number, one in enumerate(scenario.interrupts)
+    )  # fmt: skip
+    return Entries(tuple(entries), interrupts, *functions)

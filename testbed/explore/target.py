@@ -10,7 +10,6 @@ from pathlib import Path
 
 from testbed.build import Core, Flavour, Request, build
 from testbed.errors import TestbedError
-from testbed.explore.tables import check_explorable, is_explorable
 from testbed.harness import Harness, HarnessError, harnesses, load, stress_folder
 from testbed.paths import shown_path
 from testbed.scenario.model import Scenario
@@ -60,7 +59,7 @@ def find_target(given: str) -> Target:
             raise TargetError(f"{given}: no such C file")
         return _of_file(path)
     if given.partition("::")[0].endswith(".py"):
-        return _of_harness(load(given), given)
+        return target_of(load(given), given)
     examples = own_examples()
     if given in examples:
         return _of_file(examples[given])
@@ -68,7 +67,7 @@ def find_target(given: str) -> Target:
         found = load(given)
     except HarnessError as error:
         raise TargetError(_unknown(given)) from error
-    return _of_harness(found, given)
+    return target_of(found, given)
 
 
 @cache
@@ -82,7 +81,7 @@ def targets() -> list[tuple[str, str]]:
     """Return name and claim of all that the project has to explore."""
     found = {name: claim_of(path) for name, path in own_examples().items()}
     found |= {one.name: one.claim for one in harnesses()
-              if one.scenario is not None and is_explorable(one.scenario)}
+              if one.scenario is not None}
     return sorted(found.items())
 
 
@@ -103,13 +102,21 @@ def claim_of(path: Path) -> str:
     return f"No schedule of {path.name} fails."
 
 
-def _of_harness(harness: Harness, given: str) -> Target:
+def target_of(harness: Harness, given: str) -> Target:
+    """Return what a harness has to explore.
+
+    Args:
+        harness: made of a scenario.
+        given: what commands call it.
+
+    Raises:
+        TargetError: it was made of something else.
+    """
     if harness.scenario is None:
         raise TargetError(
             f"{given}: a harness of the real machine, which runs against the clock: use "
             f"testbed stress {given}; what can be explored are C files and scenarios"
         )
-    check_explorable(harness.scenario)
     return Target(harness.name, given, harness.claim, harness.sources, harness.scenario)
 
 

@@ -26,7 +26,7 @@ TIME_LABELS = 8
 LABEL_DISTANCE = 80
 
 CATEGORY = {
-    "irq": "irq", "ipi-send": "irq", "call-send": "irq", "call-run": "irq",
+    "irq": "irq", "nmi": "irq", "ipi-send": "irq", "call-send": "irq", "call-run": "irq",
     "stop-state": "irq", "poke": "text", "int3": "text", "singlestep": "text",
     "text-call": "text", "handler": "probe", "missed": "probe", "register": "probe",
     "unregister": "probe", "enable": "probe", "disable": "probe", "alloc": "memory",

@@ -20,7 +20,15 @@ from testbed.findings import (
     signature,
     title,
 )
-from testbed.kinds import HELD_BY_ITSELF, HEXADECIMAL, HEXADECIMAL_KINDS, WORDS, kind_of
+from testbed.kinds import (
+    BYTES,
+    HELD_BY_ITSELF,
+    HEXADECIMAL,
+    HEXADECIMAL_KINDS,
+    WORDS,
+    bytes_text,
+    kind_of,
+)
 from testbed.report.addresses import Addresses, is_text
 from testbed.report.timeline import merged_timeline
 from testbed.report.waits import all_waits, task_label, wait_name, waiting_of
@@ -247,10 +255,12 @@ class _Reader:
                 return task_label(self.machine["task"], value)
             case "wait_status":
                 return _wait_status(value)
-            case "function" | "text_address" | "called":
+            case "function" | "text_address" | "called" | "start":
                 return self.reading.addresses.code(value)
             case "object" | "probe" | "pointer" | "grace_period":
                 return self.reading.addresses.data(value)
+        if name in BYTES:
+            return bytes_text(value)
         plain = name not in HEXADECIMAL and kind not in HEXADECIMAL_KINDS and value < 2**32
         return str(value) if plain else f"{value:#x}"
 

@@ -15,7 +15,7 @@ AROUND_OTHER = 16
 
 STOP_STATES = ("none", "prepare", "disable-irq", "run", "exit")
 IRQ_BITS = {0x1: "call", 0x2: "resched", 0x4: "tick", 0x8: "request", 0x10: "time is over",
-            0x20: "give way"}
+            0x20: "give way"} | {0x100 << line: f"device {line}" for line in range(8)}
 INT3_OWNERS = ("nobody's", "a poke's", "a kprobe's")
 
 # In the order of enum event_type (shm_layout/ring.h): name, and what to write, with how `a` and
@@ -46,6 +46,7 @@ EVENTS: tuple[tuple[str, str], ...] = (
     ("text-call", "calls {a:code}"),
     ("finding", "finding: {a:kind} {b:data}"),
     ("user", "harness: {a:hex} {b:hex}"),
+    ("nmi", "NMI: {a:lines}{b:at}"),
 )
 EVENT_NAMES = tuple(name for name, _ in EVENTS)
 
@@ -73,6 +74,8 @@ class Argument:
                 return self.tasks[value] if value < len(self.tasks) else f"task {value}"
             case "irq":
                 return irq_names(value)
+            case "lines":
+                return " ".join(f"line {line}" for line in range(8) if value >> line & 1)
             case "result":
                 return result_name(value)
             case "kind":

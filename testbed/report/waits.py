@@ -9,7 +9,7 @@ from testbed.report.timeline import STOP_STATES
 # In the order of enum wait_kind (shm_layout/task.h).
 WAIT_NAMES = (
     "none", "mutex", "completion", "spinlock", "cross-call", "grace-period", "stop-machine",
-    "poke-refs", "work",
+    "poke-refs", "rwsem", "rcu-tasks", "work",
 )
 NOT_A_HANG = ("none", "work")
 TASK_FREE, TASK_DEAD = 0, 3
@@ -75,7 +75,7 @@ def wait_name(number: int) -> str:
 
 def _holders(kind: str, value: int, tasks: Any, nr_cpus: int) -> tuple[str, ...]:
     match kind:
-        case "mutex" if 0 < value <= len(tasks):
+        case "mutex" | "rwsem" | "rcu-tasks" if 0 < value <= len(tasks):
             owner = value - 1
             return (f"{task_label(tasks, owner)} on CPU {int(tasks[owner]['cpu'])}",)
         case "spinlock" if value:

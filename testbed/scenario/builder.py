@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.scenario.check import (
     ScenarioError,
@@ -12,7 +12,7 @@ from testbed.scenario.check import (
     check_probe,
     function_named,
 )
-from testbed.scenario.model import CFunction, CTask, Operation, Probe, Scenario, Task
+from testbed.scenario.model import CFunction, CTask, Interrupt, Operation, Probe, Scenario, Task
 
 MASK = 2**64 - 1
 
@@ -26,13 +26,15 @@ class Function:
 
 
 def scenario(
-    cpus: int = 2, expect: str = "held"
+    cpus: int = 2, expect: str = "held", poke: str = "int3", fail_arm: int = 0
 ) -> Callable[[Callable[[ScenarioBuilder], object]], Scenario]:
     """Return a decorator that makes a scenario of a function, whose docstring is the claim.
 
     Args:
         cpus: how many it needs.
         expect: "held", or "violated" for a scenario that shows a fault.
+        poke: how text is changed, "int3" or "stop_machine".
+        fail_arm: arming a probe fails once in so many times; 0 = never.
 
     Raises:
         ScenarioError: something in it cannot be meant; one sentence tells what.
@@ -44,7 +46,8 @@ def scenario(
             declare(builder)
         except ScenarioError as error:
             raise ScenarioError(f"{declare.__name__}: {error}") from None
-        return builder.build(cpus, expect)
+        made = builder.build(cpus, expect, poke, fail_arm)
+        return replace(made, file=declare.__code__.co_filename)
 
     return make
 
@@ -57,6 +60,7 @@ class ScenarioBuilder:
         self._functions: list[str] = []
         self._probes: list[Probe] = []
         self._tasks: list[TaskBuilder | CTask] = []
+        self._interrupts: list[InterruptBuilder | Interrupt] = []
         self._before: CFunction | None = None
         self._after: CFunction | None = None
 
@@ -122,6 +126,40 @@ class ScenarioBuilder:
         """
         self._tasks.append(CTask(cpu, CFunction(file, function), argument & MASK))
 
+    def irq(self, cpu: int = 0, times: int = 1) -> InterruptBuilder:
+        """Return what a device does on a CPU when it interrupts, to which operations are added.
+
+        It comes at any moment when interrupts are on there, which may be never.
+
+        Args:
+            cpu: that is interrupted.
+            times: so often in each round, at most; 1 to 255.
+        """
+        return self._interrupt(cpu, times, nmi=False)
+
+    def nmi(self, cpu: int = 0, times: int = 1) -> InterruptBuilder:
+        """Return the same for an NMI: it comes into everything but itself; see `irq`."""
+        return self._interrupt(cpu, times, nmi=True)
+
+    def c_irq(
+        self, file: str, function: str, cpu: int = 0, argument: int = 0, times: int = 1
+    ) -> None:
+        """Have ``s64 function(void *argument)`` called as by `irq`; its claim is false if not 0."""
+        code = CFunction(file, function)
+        self._interrupts.append(Interrupt(cpu, (), times, False, code, argument & MASK))
+
+    def c_nmi(
+        self, file: str, function: str, cpu: int = 0, argument: int = 0, times: int = 1
+    ) -> None:
+        """Have ``s64 function(void *argument)`` called as by `nmi`; its claim is false if not 0."""
+        code = CFunction(file, function)
+        self._interrupts.append(Interrupt(cpu, (), times, True, code, argument & MASK))
+
+    def _interrupt(self, cpu: int, times: int, *, nmi: bool) -> InterruptBuilder:
+        interrupt = InterruptBuilder(self, cpu, times, nmi)
+        self._interrupts.append(interrupt)
+        return interrupt
+
     def before(self, file: str, function: str) -> None:
         """Have ``s64 function(void)`` called alone before each round."""
         self._before = CFunction(file, function)
@@ -130,7 +168,9 @@ class ScenarioBuilder:
         """Have ``s64 function(void)`` called alone after each round; its claim is 0."""
         self._after = CFunction(file, function)
 
-    def build(self, cpus: int, expect: str) -> Scenario:
+    def build(
+        self, cpus: int, expect: str, poke: str = "int3", fail_arm: int = 0
+    ) -> Scenario:
         """Return the scenario.
 
         Raises:
@@ -139,7 +179,11 @@ class ScenarioBuilder:
         tasks = tuple(task if isinstance(task, CTask) else task.build() for task in self._tasks)
         made = Scenario(
             self._name, self._claim, cpus, expect, tuple(self._functions), tuple(self._probes),
-            tasks, self._before, self._after,
+            tasks, self._before, self._after, poke, fail_arm,
+            tuple(
+                one if isinstance(one, Interrupt) else one.build_interrupt()
+                for one in self._interrupts
+            ),
         )  # fmt: skip
         check(made)
         return made
@@ -217,13 +261,28 @@ class TaskBuilder:
             function: one with a site, such as "site_call".
             alternative: what stands there then, by number or name; 0 = what was there at first.
         """
-        if isinstance(alternative, str):
-            known = alternatives(_name_of(function))
-            if alternative not in known:
-                told = ", ".join(known) or "none"
-                raise ScenarioError(f"patch({function.name}, {alternative!r}): there are {told}")
-            alternative = known.index(alternative)
-        return self._add(Operation("patch", (), _name_of(function), alternative=alternative))
+        return self._patches("patch", function, alternative)
+
+    def patch_in_place(self, function: Function, alternative: int | str = 1) -> TaskBuilder:
+        """Do the same at once, for a function that no other CPU runs; see `patch`."""
+        return self._patches("patch_in_place", function, alternative)
+
+    def bring_up(self, function: Function, alternative: int | str = 1) -> TaskBuilder:
+        """Do the same as who brings a CPU up, with the set of CPUs locked; see `patch`."""
+        return self._patches("bring_up", function, alternative)
+
+    def unload(self, module: str) -> TaskBuilder:
+        """Unload a module, unless somebody holds it: its probes are gone then.
+
+        Args:
+            module: such as "loadable", in which the functions are whose names begin so. Calls of
+                them are not made while it is not there.
+        """
+        return self._add(Operation("unload", module=module))
+
+    def load(self, module: str) -> TaskBuilder:
+        """Load a module that was unloaded; see `unload`."""
+        return self._add(Operation("load", module=module))
 
     def synchronize_rcu(self) -> TaskBuilder:
         """Wait for a grace period."""
@@ -261,6 +320,15 @@ class TaskBuilder:
         """Check that the tables of kprobes agree with text."""
         return self._add(Operation("audit"))
 
+    def _patches(self, name: str, function: Function, alternative: int | str) -> TaskBuilder:
+        if isinstance(alternative, str):
+            known = alternatives(_name_of(function))
+            if alternative not in known:
+                told = ", ".join(known) or "none"
+                raise ScenarioError(f"{name}({function.name}, {alternative!r}): there are {told}")
+            alternative = known.index(alternative)
+        return self._add(Operation(name, (), _name_of(function), alternative=alternative))
+
     def _probes(self, name: str, *probes: Probe) -> TaskBuilder:
         numbers = tuple(self._scenario.number_of(probe) for probe in probes)
         return self._add(Operation(name, numbers))
@@ -268,6 +336,18 @@ class TaskBuilder:
     def _add(self, operation: Operation) -> TaskBuilder:
         self._operations.append(operation)
         return self
+
+
+class InterruptBuilder(TaskBuilder):
+    """An interrupt that is being declared, as a task is; it takes what does not sleep."""
+
+    def __init__(self, scenario: ScenarioBuilder, cpu: int, times: int, nmi: bool) -> None:
+        super().__init__(scenario, cpu)
+        self._times, self._nmi = times, nmi
+
+    def build_interrupt(self) -> Interrupt:
+        """Return the interrupt."""
+        return Interrupt(self._cpu, tuple(self._operations), self._times, self._nmi)
 
 
 def _name_of(function: object, whole: bool = True) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 
+from testbed.config import Poke
 from testbed.errors import TestbedError
 from testbed.scenario.model import (
     VERDICTS,
     VOCABULARY,
+    Interrupt,
     Operation,
     Probe,
     Scenario,
@@ -19,11 +21,19 @@ from testbed.scenario.model import (
     operation_source,
 )
 from testbed.text.image import Image, build_image
-from testbed.text.model import TEXT_BASE, FunctionFlag, InsnClass, InsnFlag, PatchSite, TextFunction
+from testbed.text.model import (
+    NOP5,
+    TEXT_BASE,
+    FunctionFlag,
+    InsnClass,
+    InsnFlag,
+    PatchSite,
+    TextFunction,
+)  # fmt: skip
 
 __all__ = [
     "HANDLERS", "ScenarioError", "alternatives", "check", "check_probe", "closure",
-    "function_named", "own_image", "places", "site_of",
+    "function_named", "modules", "own_image", "places", "site_of", "unloadable",
 ]  # fmt: skip
 
 # workers/kernel/probe_handlers.h.
@@ -31,6 +41,8 @@ HANDLERS = ("count", "delay", "reenter", "skip", "post_count", "unregister_elsew
 
 MAX_TASKS, MAX_PROBES, MAX_MET = 32, 64, 16  # SCENARIO_TASKS, SCENARIO_PROBES, JUDGE_SLOTS
 MAX_CPUS = 64
+MAX_INTERRUPTS, MAX_LINES = 32, 8  # SCENARIO_INTERRUPTS, IRQ_LINES
+MAX_INTERRUPT_TIMES = 255
 MAX_TIMES = 1_000_000
 
 
@@ -75,6 +87,18 @@ def places(function: TextFunction) -> tuple[int, ...]:
 def site_of(name: str) -> PatchSite | None:
     """Return what may be patched in a function."""
     return next((site for site in own_image().sites if site.function == name), None)
+
+
+def modules() -> tuple[str, ...]:
+    """Return the names of the image's modules; the first one stays, the others can be unloaded."""
+    return tuple(module.name for module in own_image().modules)
+
+
+def unloadable(scenario: Scenario, name: str) -> int:
+    """Return the number of the module that `scenario` unloads and a function is in, else 0."""
+    unloaded = {one.module for one in scenario.operations if one.name == "unload"}
+    numbers = [function_named(one).module for one in closure(name)]
+    return next((number for number in numbers if modules()[number] in unloaded), 0)
 
 
 def alternatives(name: str) -> tuple[str, ...]:
@@ -146,8 +170,48 @@ def _problems(scenario: Scenario) -> Iterator[str]:
             yield f"task {number}: cpu={task.cpu}: its CPUs are 0 to {scenario.cpus - 1}"
         if isinstance(task, Task):
             yield from _problems_of_task(scenario, number, task)
+    yield from _interrupts(scenario)
+    for probe in scenario.probes:
+        if probe.enters and unloadable(scenario, probe.enters):
+            yield f"enters={probe.enters}: a handler does not hold the module, which is unloaded"
+    for interrupt in scenario.interrupts:
+        for operation in interrupt.operations:
+            if interrupt.nmi and operation.function and unloadable(scenario, operation.function):
+                yield f"{operation.function}: an NMI cannot hold the module, which is unloaded"
+    if scenario.poke not in tuple(Poke):
+        yield f"poke={scenario.poke!r}: text is poked by {' or '.join(Poke)}"
+    if scenario.fail_arm < 0:
+        yield f"fail_arm={scenario.fail_arm}: 0 or more"
     yield from _barriers(scenario)
     yield from _lives(scenario)
+
+
+def _in_place(scenario: Scenario, operation: Operation) -> Iterator[str]:
+    """Tell who else runs what is patched for the CPU of one task alone."""
+    site = site_of(operation.function)
+    if site is not None and site.old_bytes != NOP5:
+        yield f"{operation.function} has several instructions there: a task may be between them"
+    patching = {
+        task.cpu for task in scenario.tasks
+        if isinstance(task, Task) and operation in task.operations
+    }
+    running = {
+        one.cpu if one.name == "call_in_irq" else task.cpu
+        for task in scenario.tasks if isinstance(task, Task)
+        for one in task.operations
+        if one.name in ("call", "call_in_irq") and operation.function in closure(one.function)
+    } | {
+        interrupt.cpu for interrupt in scenario.interrupts for one in interrupt.operations
+        if one.name == "call" and operation.function in closure(one.function)
+    }
+    others = ", ".join(f"CPU {cpu}" for cpu in sorted(patching | running))
+    if len(patching | running) > 1:
+        yield f"only one CPU may have to do with {operation.function}: there are {others}"
+    if any(
+        interrupt.nmi and one.name == "call" and operation.function in closure(one.function)
+        for interrupt in scenario.interrupts for one in interrupt.operations
+    ):  # fmt: skip
+        yield f"an NMI runs {operation.function}, and may come while it is half written"
 
 
 def _problems_of_task(scenario: Scenario, number: int, task: Task) -> Iterator[str]:
@@ -166,9 +230,58 @@ def _problems_of_task(scenario: Scenario, number: int, task: Task) -> Iterator[s
         if preempt < 0:
             yield f"{here}: preemption is not off there"
         if not 0 <= irq <= 1:
-            yield f"{here}: interrupts are {'off' if irq else 'on'} there already"
+            yield f"{here}: interrupts are {'on' if irq < 0 else 'off'} there already"
     if preempt or irq:
         yield f"task {number}: {'interrupts' if irq else 'preemption'} still off at its end"
+
+
+def _interrupts(scenario: Scenario) -> Iterator[str]:
+    if len(scenario.interrupts) > MAX_INTERRUPTS:
+        yield f"{len(scenario.interrupts)} interrupts: a scenario has at most {MAX_INTERRUPTS}"
+    for cpu in range(scenario.cpus):
+        lines = sum(interrupt.cpu == cpu for interrupt in scenario.interrupts)
+        if lines > MAX_LINES:
+            yield f"{lines} interrupts of CPU {cpu}: it has at most {MAX_LINES}"
+    for number, interrupt in enumerate(scenario.interrupts):
+        here = f"{interrupt.name} {number}"
+        if not 0 <= interrupt.cpu < scenario.cpus:
+            yield f"{here}: cpu={interrupt.cpu}: its CPUs are 0 to {scenario.cpus - 1}"
+        if not 1 <= interrupt.times <= MAX_INTERRUPT_TIMES:
+            yield f"{here}: times={interrupt.times}: 1 to {MAX_INTERRUPT_TIMES}"
+        yield from _problems_of_interrupt(scenario, here, interrupt)
+    changed = next((one for one in scenario.operations if VOCABULARY[one.name].patches), None)
+    nmi = any(one.nmi for one in scenario.interrupts)
+    if scenario.poke == Poke.STOP_MACHINE and changed and nmi:
+        yield (
+            f"poke='stop_machine' with {changed.name}() and an NMI: it comes into what is stopped "
+            "too, and may run the instruction while it is half written"
+        )
+
+
+def _problems_of_interrupt(
+    scenario: Scenario, name: str, interrupt: Interrupt
+) -> Iterator[str]:
+    preempt, irq = 0, 1
+    for step, operation in enumerate(interrupt.operations):
+        kind = VOCABULARY[operation.name]
+        here = f"{name}, step {step + 1} {operation_source(scenario, operation)}"
+        if kind.sleeps:
+            yield f"{here}: it may sleep, which an interrupt must not"
+        if kind.waits:
+            yield f"{here}: it waits for another interrupt, which an interrupt must not"
+        if interrupt.nmi and operation.name.startswith("irq_"):
+            yield f"{here}: interrupts are off in an NMI, and stay so"
+        yield from (f"{here}: {problem}" for problem in _values(scenario, operation))
+        preempt += {"preempt_disable": 1, "preempt_enable": -1}.get(operation.name, 0)
+        irq += {"irq_disable": 1, "irq_enable": -1}.get(operation.name, 0)
+        if preempt < 0:
+            yield f"{here}: preemption was not off when it came"
+        if not 0 <= irq <= 1:
+            yield f"{here}: interrupts are {'on' if irq < 0 else 'off'} there already"
+    if preempt:
+        yield f"{name}: preemption still off at its end"
+    if not irq:
+        yield f"{name}: interrupts still on at its end"
 
 
 def _values(scenario: Scenario, operation: Operation) -> Iterator[str]:
@@ -177,13 +290,17 @@ def _values(scenario: Scenario, operation: Operation) -> Iterator[str]:
     elif operation.name in ("call", "call_in_irq"):
         if function_named(operation.function).expected is None:
             yield f"{operation.function} cannot be called with two numbers"
-    elif operation.name == "patch":
+    elif VOCABULARY[operation.name].patches:
         known = alternatives(operation.function)
         if not known:
             sites = ", ".join(site.function for site in own_image().sites)
             yield f"{operation.function} has no patch site; those that have: {sites}"
         elif not 0 <= operation.alternative < len(known):
             yield f"alternative {operation.alternative}: there are 0 to {len(known) - 1}"
+    if operation.name == "patch_in_place":
+        yield from _in_place(scenario, operation)
+    if VOCABULARY[operation.name].module and operation.module not in modules()[1:]:
+        yield f"module {operation.module!r}: there are {', '.join(modules()[1:])}"
     if not 1 <= operation.times <= MAX_TIMES:
         yield f"times={operation.times}: 1 to {MAX_TIMES}"
     if not 0 <= operation.cpu < scenario.cpus:

@@ -1,11 +1,15 @@
 """A scenario as a stress harness: run in rounds, each of which begins on all CPUs together."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from testbed.config import Poke
 from testbed.errors import LayoutError
 from testbed.harness import Counters, Harness, HarnessError, Option, Run
-from testbed.scenario.model import CTask, Scenario
+from testbed.scenario.model import VOCABULARY, CTask, Scenario
 from testbed.scenario.table import Tables, write
 
 OPTIONS = (
@@ -14,6 +18,8 @@ OPTIONS = (
     Option("rounds", 0, "End after so many rounds; 0 = when the time is over.", minimum=0),
     Option("write_delay", 0, "Pause between the bytes of a write to text, cycles.", minimum=0),
     Option("fail_arm", 0, "Arming fails once in so many times; 0 = never.", minimum=0),
+    Option("device_us", 100, "Devices and NMIs come so often, us on average; 0 = never.",
+           minimum=0, maximum=1_000_000),
     Option("fail_alloc", 0, "Allocating fails once in so many times; 0 = never.", minimum=0),
 )
 
@@ -26,7 +32,9 @@ COUNTED = {
     "unregisters": ("unregisters", {"unregister", "unregister_batch"}),
     "enables": ("enables", {"enable"}),
     "disables": ("disables", {"disable"}),
-    "instructions replaced": ("patches", {"patch"}),
+    "instructions replaced": ("patches", {"patch", "patch_in_place", "bring_up"}),
+    "modules unloaded": ("unloads", {"unload"}),
+    "modules loaded": ("loads", {"load"}),
     "grace periods": ("grace_periods", {"synchronize_rcu"}),
     "stops of all CPUs": ("stops", {"stop_machine"}),
     "audits": ("audits", {"audit"}),
@@ -63,15 +71,33 @@ def harness_of(scenario: Scenario, path: Path) -> Harness:
 
     return Harness(
         name=scenario.name, path=path, title=scenario.claim, claim=scenario.claim,
-        options=OPTIONS, sources=sources, library=None, config={}, setup=setup,
+        options=_options(scenario), sources=sources, library=None, config={}, setup=setup,
         counters=counters, check=lambda _run: None, choose_library=lambda _options: None,
         cpus=scenario.cpus, expect=scenario.expect, scenario=scenario,
     )  # fmt: skip
 
 
+def _options(scenario: Scenario) -> tuple[Option, ...]:
+    return tuple(
+        replace(option, default=scenario.fail_arm) if option.name == "fail_arm" else option
+        for option in OPTIONS
+    )
+
+
+def _check_poke(run: Run, scenario: Scenario) -> None:
+    patches = any(VOCABULARY[one.name].patches for one in scenario.operations)
+    nmi = any(one.nmi for one in scenario.interrupts)
+    if nmi and patches and run.machine.config.poke == Poke.STOP_MACHINE:
+        raise HarnessError(
+            f"{scenario.name}: its NMI comes into what stop_machine has stopped, too, and may run "
+            "an instruction while it is half written: use --poke int3"
+        )
+
+
 def _write(run: Run, scenario: Scenario) -> Tables:
     if run.cpus < scenario.cpus:
         raise HarnessError(f"cpus={run.cpus}: {scenario.name} needs {scenario.cpus} CPUs")
+    _check_poke(run, scenario)
     try:
         tables = write(run.machine, scenario, run.random, run.options["delay"])
     except LayoutError as error:
@@ -81,18 +107,22 @@ def _write(run: Run, scenario: Scenario) -> Tables:
 
 
 def _counters(scenario: Scenario, tables: Tables) -> Iterator[tuple[str, int]]:
-    counts = tables.tasks["counts"]
+    counts = np.concatenate([tables.tasks["counts"], tables.interrupts["task"]["counts"]])
     used = {operation.name for operation in scenario.operations}
     yield "rounds", int(tables.scenario["rounds"])
     yield "operations", int(counts["operations"].sum())
     for shown, (name, operations) in COUNTED.items():
         if used & operations or (not operations and scenario.probes and "call" in used):
             yield shown, int(counts[name].sum())
+    taken = tables.interrupts["taken"]
+    for shown, nmi in (("interrupts of devices", False), ("NMIs", True)):
+        if any(one.nmi == nmi for one in scenario.interrupts):
+            yield shown, int(taken[tables.interrupts["nmi"] == nmi].sum())
     if scenario.probes:
         yield "hits", int(tables.probes["record"]["cpu"]["hits"].sum())
     for shown, name in (
         ("misuses by a race of tasks", "misuses"), ("injected failures", "refused"),
-        ("left over", "tidied"),
+        ("left over", "tidied"), ("module not there, or held", "absent"),
     ):
         if counts[name].any():
             yield shown, int(counts[name].sum())

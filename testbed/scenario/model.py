@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Operation(NamedTuple):
         a, b: the arguments of the call, 64 bits each.
         cpu: the CPU in whose interrupt it calls.
         alternative: what it patches in; 0 = what was there at first.
+        module: name of the module that it unloads or loads.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Operation(NamedTuple):
     b: int = 0
     cpu: int = 0
     alternative: int = 0
+    module: str = ""
 
     def __repr__(self) -> str:
         return _short(self, self._asdict(), self._field_defaults)
@@ -47,12 +50,16 @@ class Kind:
     Attributes:
         probes: how many it is about: 0, 1, or more for a batch.
         function: it names one.
+        patches: it replaces what stands at the function's site.
+        module: it names one.
         sleeps: it may wait, so it is not for regions with preemption or interrupts off.
         waits: it waits for another CPU's interrupt, so interrupts have to be on.
     """
 
     probes: int = 0
     function: bool = False
+    patches: bool = False
+    module: bool = False
     sleeps: bool = True
     waits: bool = False
 
@@ -70,7 +77,11 @@ VOCABULARY: dict[str, Kind] = {
     "disarm_all": Kind(),
     "call": Kind(function=True, sleeps=False),
     "call_in_irq": Kind(function=True, sleeps=False, waits=True),
-    "patch": Kind(function=True),
+    "patch": Kind(function=True, patches=True),
+    "patch_in_place": Kind(function=True, patches=True),
+    "bring_up": Kind(function=True, patches=True),
+    "unload": Kind(module=True),
+    "load": Kind(module=True),
     "synchronize_rcu": Kind(),
     "stop_machine": Kind(),
     "preempt_disable": Kind(sleeps=False),
@@ -139,6 +150,36 @@ class CTask:
 
 
 @dataclass(frozen=True)
+class Interrupt:
+    """What a CPU does when a device interrupts it, or an NMI, at any moment.
+
+    Attributes:
+        cpu: that is interrupted.
+        operations: what it does then.
+        times: it comes so often in each round, at most.
+        nmi: it cannot be held off: it comes with interrupts off, too, and into other ones.
+        code: in C instead of `operations`: ``s64 function(void *argument)``; its claim is false
+            if it returns not 0.
+        argument: for `code`.
+    """
+
+    cpu: int
+    operations: tuple[Operation, ...] = ()
+    times: int = 1
+    nmi: bool = False
+    code: CFunction | None = None
+    argument: int = 0
+
+    @property
+    def name(self) -> str:
+        """The method that declares it."""
+        return "nmi" if self.nmi else "irq"
+
+    def __repr__(self) -> str:
+        return _short(self, vars(self), _defaults(Interrupt))
+
+
+@dataclass(frozen=True)
 class Scenario:
     """What happens on a few CPUs, what is claimed of it, and whether that is true.
 
@@ -152,6 +193,10 @@ class Scenario:
         tasks: what runs at once; each on its CPU.
         before, after: C functions ``s64 f(void)`` that are called alone before and after each
             round; a claim is false if one returns not 0.
+        poke: how text is changed, one of `testbed.config.Poke`.
+        fail_arm: arming a probe fails once in so many times; 0 = never.
+        interrupts: what comes when it likes, each on its CPU.
+        file: where it was declared, "" if that is not known.
     """
 
     name: str
@@ -163,20 +208,23 @@ class Scenario:
     tasks: tuple[Task | CTask, ...] = ()
     before: CFunction | None = None
     after: CFunction | None = None
+    poke: str = "int3"
+    fail_arm: int = 0
+    interrupts: tuple[Interrupt, ...] = ()
+    file: str = dataclasses.field(default="", compare=False, repr=False)
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """The operations of all tasks."""
-        return tuple(
-            operation for task in self.tasks if isinstance(task, Task)
-            for operation in task.operations
-        )  # fmt: skip
+        """The operations of all tasks and interrupts."""
+        with_some = (one for one in (*self.tasks, *self.interrupts) if not isinstance(one, CTask))
+        return tuple(operation for one in with_some for operation in one.operations)
 
     @property
     def c_functions(self) -> tuple[CFunction, ...]:
         """What it has in C."""
         tasks = tuple(task.code for task in self.tasks if isinstance(task, CTask))
-        return tasks + tuple(one for one in (self.before, self.after) if one is not None)
+        others = (self.before, self.after, *(one.code for one in self.interrupts))
+        return tasks + tuple(one for one in others if one is not None)
 
     def __str__(self) -> str:
         return "\n".join(_source(self)) + "\n"
@@ -199,6 +247,10 @@ def _source(scenario: Scenario) -> Iterator[str]:
     options = [f"cpus={scenario.cpus}"]
     if scenario.expect != VERDICTS[0]:
         options.append(f"expect={scenario.expect!r}")
+    options += [
+        f"{name}={getattr(scenario, name)!r}" for name in ("poke", "fail_arm")
+        if getattr(scenario, name) != _defaults(Scenario)[name]
+    ]
     names = _variables(scenario.functions)
     yield f"@scenario({', '.join(options)})"
     yield f"def {scenario.name}(m):"
@@ -214,6 +266,8 @@ def _source(scenario: Scenario) -> Iterator[str]:
             yield f"    m.{role}({code.file!r}, {code.function!r})"
     for task in scenario.tasks:
         yield from _task_source(scenario, task, names)
+    for interrupt in scenario.interrupts:
+        yield from _interrupt_source(scenario, interrupt, names)
 
 
 def _variables(functions: tuple[str, ...]) -> dict[str, str]:
@@ -240,8 +294,27 @@ def _task_source(
         argument = f", argument={task.argument}" if task.argument else ""
         yield f"    m.c_task({where}{argument})"
         return
-    line = f"    m.task(cpu={task.cpu})"
-    calls = [operation_source(scenario, operation, names) for operation in task.operations]
+    yield from _chain(f"    m.task(cpu={task.cpu})", scenario, task.operations, names)
+
+
+def _interrupt_source(
+    scenario: Scenario, interrupt: Interrupt, names: dict[str, str]
+) -> Iterator[str]:
+    arguments = [f"cpu={interrupt.cpu}"]
+    arguments += [f"argument={interrupt.argument}"] if interrupt.argument else []
+    arguments += [f"times={interrupt.times}"] if interrupt.times != 1 else []
+    if interrupt.code is not None:
+        where = [repr(interrupt.code.file), repr(interrupt.code.function)]
+        yield f"    m.c_{interrupt.name}({', '.join(where + arguments)})"
+        return
+    head = f"    m.{interrupt.name}({', '.join(arguments)})"
+    yield from _chain(head, scenario, interrupt.operations, names)
+
+
+def _chain(
+    line: str, scenario: Scenario, operations: tuple[Operation, ...], names: dict[str, str]
+) -> Iterator[str]:
+    calls = [operation_source(scenario, operation, names) for operation in operations]
     if len(line) + sum(map(len, calls)) <= 100:
         yield line + "".join(calls)
         return
@@ -260,7 +333,9 @@ def operation_source(
         parts.append(str(operation.cpu))
     if kind.function:
         parts.append((names or {}).get(operation.function, operation.function))
-    if operation.name == "patch":
+    if kind.module:
+        parts.append(repr(operation.module))
+    if kind.patches:
         parts.append(str(operation.alternative))
     if operation.times != 1:
         parts.append(f"times={operation.times}")

@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.layout import Layout
-from testbed.scenario.check import closure, function_named, site_of
-from testbed.scenario.model import CFunction, CTask, Operation, Scenario, Task
+from testbed.scenario.check import closure, function_named, modules, site_of, unloadable
+from testbed.scenario.model import (
+    VOCABULARY,
+    CFunction,
+    CTask,
+    Interrupt,
+    Operation,
+    Scenario,
+    Task,
+)
 
 __all__ = ["Tables", "operations_of", "pack", "write"]
 
@@ -25,6 +33,9 @@ class Memory(Protocol):
 
     def alloc(self, what: str | int | np.dtype[Any], count: int = 1) -> int:
         """Take memory for a block; see `Arena.alloc`."""
+
+    def alloc_constant(self, what: str | int | np.dtype[Any], count: int = 1) -> int:
+        """Take memory that nobody writes later; see `Arena.alloc_constant`."""
 
     def view(self, address: int, dtype: str | np.dtype[Any], count: int = 1) -> NDArray[Any]:
         """Return items at an address; see `Arena.view`."""
@@ -40,8 +51,9 @@ class Tables:
     Attributes:
         address: of ``struct scenario``.
         scenario: that record.
-        tasks, probes, functions: one record for each, in the scenario's order.
+        tasks, probes, functions, interrupts: one record for each, in the scenario's order.
         task_addresses: what each task gets as its argument.
+        interrupt_addresses: what the handler of each interrupt gets.
     """
 
     address: int
@@ -49,17 +61,20 @@ class Tables:
     tasks: NDArray[Any]
     probes: NDArray[Any]
     functions: NDArray[Any]
+    interrupts: NDArray[Any]
     task_addresses: list[int] = field(default_factory=list)
+    interrupt_addresses: list[int] = field(default_factory=list)
 
 
-def pack(scenario: Scenario, task: Task, layout: Layout) -> NDArray[Any]:
-    """Return the operations of a task as ``struct operation``."""
+def pack(scenario: Scenario, task: Task | Interrupt, layout: Layout) -> NDArray[Any]:
+    """Return the operations of a task or interrupt as ``struct operation``."""
     codes = layout.enum("operation_code")
     table = np.zeros(len(task.operations), layout.dtype("struct operation"))
     for entry, operation in zip(table, task.operations, strict=True):
         entry["code"] = codes[f"OPERATION_{operation.name.upper()}"]
         entry["times"], entry["cpu"] = operation.times, operation.cpu
         entry["alternative"] = operation.alternative
+        entry["module"] = _module(scenario, operation)
         entry["nr_probes"] = len(operation.probes)
         entry["probe"][: len(operation.probes)] = operation.probes
         if operation.function:
@@ -76,20 +91,29 @@ def operations_of(scenario: Scenario, table: NDArray[Any], layout: Layout) -> li
         code: name.removeprefix("OPERATION_").lower()
         for name, code in layout.enum("operation_code").items()
     }
-    with_function = ("call", "call_in_irq", "patch")
     return [
         Operation(
             name=(name := names[int(entry["code"])]),
             probes=tuple(int(probe) for probe in entry["probe"][: entry["nr_probes"]]),
-            function=scenario.functions[entry["function"]] if name in with_function else "",
+            function=scenario.functions[entry["function"]] if VOCABULARY[name].function else "",
             times=int(entry["times"]),
             a=int(entry["call"]["argument"][0]),
             b=int(entry["call"]["argument"][1]),
             cpu=int(entry["cpu"]),
             alternative=int(entry["alternative"]),
+            module=modules()[entry["module"]] if VOCABULARY[name].module else "",
         )
         for entry in table
     ]
+
+
+def _module(scenario: Scenario, operation: Operation) -> int:
+    """Return the number of the module that an operation unloads or loads, or has to hold."""
+    if operation.module:
+        return modules().index(operation.module)
+    names = [scenario.probes[number].function for number in operation.probes]
+    names += [operation.function] if operation.function else []
+    return max((unloadable(scenario, name) for name in names), default=0)
 
 
 def _results(name: str, a: int, b: int) -> list[int]:
@@ -118,6 +142,9 @@ def write(machine: Memory, scenario: Scenario, random: Random, delay_cycles: int
         functions=_array(
             machine, record, "functions", "struct judge_function", len(scenario.functions)
         ),
+        interrupts=_array(
+            machine, record, "interrupts", "struct scenario_interrupt", len(scenario.interrupts)
+        ),
     )  # fmt: skip
     record["delay_cycles"] = delay_cycles
     record["start"]["tasks"] = len(scenario.tasks)
@@ -131,6 +158,7 @@ def write(machine: Memory, scenario: Scenario, random: Random, delay_cycles: int
     _write_probes(machine, scenario, tables)
     _write_functions(machine, scenario, tables)
     _write_tasks(machine, scenario, tables, random)
+    _write_interrupts(machine, scenario, tables)
     return tables
 
 
@@ -202,8 +230,35 @@ def _write_tasks(machine: Memory, scenario: Scenario, tables: Tables, random: Ra
         if isinstance(task, CTask):
             entry["function"] = machine.address_of(task.code.function)
             entry["argument"] = task.argument
-        elif task.operations:
-            packed = pack(scenario, task, machine.layout)
-            entry["nr_operations"] = len(packed)
-            entry["operations"] = machine.alloc("struct operation", len(packed))
-            machine.view(int(entry["operations"]), "struct operation", len(packed))[:] = packed
+        else:
+            _write_operations(machine, scenario, entry, task)
+
+
+def _write_operations(
+    machine: Memory, scenario: Scenario, entry: Any, task: Task | Interrupt
+) -> None:
+    if not task.operations:
+        return
+    packed = pack(scenario, task, machine.layout)
+    entry["nr_operations"] = len(packed)
+    entry["operations"] = machine.alloc_constant("struct operation", len(packed))
+    machine.view(int(entry["operations"]), "struct operation", len(packed))[:] = packed
+
+
+def _write_interrupts(machine: Memory, scenario: Scenario, tables: Tables) -> None:
+    lines = [0] * scenario.cpus
+    for number, (record, interrupt) in enumerate(
+        zip(tables.interrupts, scenario.interrupts, strict=True)
+    ):
+        at = _at(machine, tables.scenario, "interrupts", "struct scenario_interrupt", number)
+        tables.interrupt_addresses.append(at)
+        record["nmi"], record["times"] = interrupt.nmi, interrupt.times
+        record["line"] = lines[interrupt.cpu]
+        lines[interrupt.cpu] += 1
+        entry = record["task"]
+        entry["scenario"], entry["cpu"] = tables.address, interrupt.cpu
+        if interrupt.code is not None:
+            entry["function"] = machine.address_of(interrupt.code.function)
+            entry["argument"] = interrupt.argument
+        else:
+            _write_operations(machine, scenario, entry, interrupt)

@@ -95,7 +95,7 @@ class Assembler:
         labels: offsets of labels.
         pieces: the instructions.
         jumps: offset of each jump by register, and the labels where it may go.
-        sites: offsets of the patchable nops, by label.
+        sites: offset and bytes of the patchable nops, by label.
     """
 
     line_offset: int
@@ -103,7 +103,7 @@ class Assembler:
     labels: dict[str, int] = field(default_factory=dict)
     pieces: list[Piece] = field(default_factory=list)
     jumps: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    sites: dict[str, int] = field(default_factory=dict)
+    sites: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     def put(self, code: Code, *operands: Register | Immediate | MemoryOperand | At) -> None:
         """Add one instruction."""
@@ -156,11 +156,12 @@ class Assembler:
         """Give the next instruction a name."""
         self.labels[name] = self.size
 
-    def site(self, name: str) -> None:
-        """Add a nop of five bytes that may be patched."""
+    def site(self, name: str, *nops: bytes) -> None:
+        """Add nops of five bytes together that may be patched as one; by default a single one."""
         self.label(name)
-        self.sites[name] = self.size
-        self.raw(NOP5)
+        self.sites[name] = (self.size, b"".join(nops) or NOP5)
+        for one in nops or (NOP5,):
+            self.raw(one)
 
     def advance(self, line_offset: int) -> None:
         """Add nops until the next instruction starts there in its cache line."""

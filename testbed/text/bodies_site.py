@@ -8,6 +8,7 @@ from iced_x86.Register import RAX, RDI, RSI, RSP
 
 from testbed.text.assembler import Assembler, Immediate, memory
 from testbed.text.definition import MASK, Definition, Patch, rotate_left
+from testbed.text.model import NOP2, NOP3
 
 
 def site_jump_forward(code: Assembler) -> None:
@@ -53,6 +54,26 @@ def site_jump_backward_model(a: int, b: int) -> int:
 def site_jump_backward_patched(a: int, b: int) -> int:
     """Return the difference, rotated by 9."""
     return rotate_left(a - b, 9)
+
+
+def site_pair(code: Assembler) -> None:
+    """Have a site of two short nops, between which a task can be interrupted."""
+    code.put(Code.MOV_R64_RM64, RAX, RDI)
+    code.site("site", NOP2, NOP3)
+    code.put(Code.SUB_R64_RM64, RAX, RSI)
+    code.label("skip")
+    code.put(Code.NOT_RM64, RAX)
+    code.put(Code.RETNQ)
+
+
+def site_pair_model(a: int, b: int) -> int:
+    """Return the complement of the difference."""
+    return ~(a - b) & MASK
+
+
+def site_pair_patched(a: int, b: int) -> int:
+    """Return the complement of a, whatever b."""
+    return ~(a + 0 * b) & MASK
 
 
 def site_call(code: Assembler) -> None:
@@ -105,6 +126,7 @@ def helper_mix_model(a: int, b: int) -> int:
 
 
 FORWARD = (Patch("jump forward", "skip", site_jump_forward_patched),)
+PAIR = (Patch("jump forward", "skip", site_pair_patched),)
 BACKWARD = (Patch("jump backward", "other", site_jump_backward_patched),)
 CALLS = (
     Patch("call helper_sum", "helper_sum", site_call_sum, call=True),
@@ -116,6 +138,8 @@ SITE = (
                line_offset=0, patches=(("site", FORWARD),)),
     Definition("site_jump_backward", site_jump_backward, site_jump_backward_model,
                line_offset=0, patches=(("site", BACKWARD),)),
+    Definition("site_pair", site_pair, site_pair_model,
+               line_offset=0, patches=(("site", PAIR),)),
     Definition("site_call", site_call, site_call_model,
                line_offset=0, patches=(("site", CALLS),)),
     Definition("helper_sum", helper_sum, helper_sum_model),

@@ -1,4 +1,4 @@
-"""Functions whose result changes when something disturbs their state: stack, flags, vectors.
+"""Functions whose result changes when something disturbs their state: stack, flags, memory.
 
 Each body has its meaning, in plain Python, right below it.
 """
@@ -203,6 +203,18 @@ def floating_model(a: int, b: int) -> int:
     return (rotate_left(a, 7) - b) & MASK
 
 
+def store_word(code: Assembler) -> None:
+    """Store to memory that others may see."""
+    code.put(Code.MOV_RM64_R64, memory(RDI), RSI)
+    code.put(Code.RETNQ)
+
+
+def load_word(code: Assembler) -> None:
+    """Load from memory that others may see."""
+    code.put(Code.MOV_R64_RM64, RAX, memory(RDI))
+    code.put(Code.RETNQ)
+
+
 STATE = (
     Definition("red_zone", red_zone, red_zone_model),
     Definition("string_copy", string_copy, string_copy_model),
@@ -211,4 +223,7 @@ STATE = (
     Definition("flags_chain", flags_chain, flags_chain_model),
     Definition("vector", vector, vector_model),
     Definition("floating", floating, floating_model),
+    # Their arguments are addresses.
+    Definition("store_word", store_word, None),
+    Definition("load_word", load_word, None),
 )

@@ -24,6 +24,7 @@ from iced_x86 import (
 )  # fmt: skip
 
 from testbed.text.model import REFUSED_JUMP, InsnClass, InsnFlag
+from testbed.text.operand import effects
 
 if TYPE_CHECKING:
     from iced_x86._iced_x86_py import Code as CodeNumber
@@ -120,6 +121,10 @@ def classify(instruction: Instruction, data: bytes, displacement_offset: int) ->
         if ADDRESS_PREFIX in _prefixes(data):
             # The address wraps at 4 GiB: nothing there that a copy could be moved to reach.
             insn_class, condition = InsnClass.REFUSED, 0
+    if insn_class is InsnClass.STEP:
+        more, operand = effects(instruction, _opcode(data))
+        flags |= more
+        target = target if flags & InsnFlag.RIP_RELATIVE else operand
     if insn_class is InsnClass.REFUSED and condition != REFUSED_JUMP:
         flags &= ~InsnFlag.BOOSTABLE
     return insn_class, flags, condition, target
@@ -191,6 +196,12 @@ def _prefixes(data: bytes) -> set[int]:
             break
         found.add(byte)
     return found
+
+
+def _opcode(data: bytes) -> int:
+    """Return the first byte behind all prefixes."""
+    rest = data.lstrip(bytes(LEGACY_PREFIXES))
+    return rest[1] if rest[0] in REX else rest[0]
 
 
 def _is_16_bit(data: bytes) -> bool:

@@ -39,6 +39,7 @@ class Definition:
         line_offset: where it starts in its cache line; None = the next multiple of 16.
         patches: by the label of the site, what may stand there.
         probeable: False keeps probes away.
+        module: the name of the module that it is in; "" = the one that stays.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Definition:
     line_offset: int | None = None
     patches: tuple[tuple[str, tuple[Patch, ...]], ...] = ()
     probeable: bool = True
+    module: str = ""
 
 
 def rotate_left(value: int, count: int) -> int:

@@ -1,7 +1,7 @@
 """Lay out the assembled functions, encode them where they run, and say where their sites are."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iced_x86 import Code
 from iced_x86.Register import RDI
@@ -9,6 +9,7 @@ from iced_x86.Register import RDI
 from testbed.text.assembler import Assembler, At, Constant, Piece, Pointer, Reference
 from testbed.text.bodies_entry import ENTRY
 from testbed.text.bodies_flow import FLOW
+from testbed.text.bodies_module import MODULE
 from testbed.text.bodies_site import SITE
 from testbed.text.bodies_state import STATE
 from testbed.text.definition import Definition, Patch
@@ -25,7 +26,7 @@ from testbed.text.model import (
     align,
 )  # fmt: skip
 
-DEFINITIONS: tuple[Definition, ...] = (*ENTRY, *FLOW, *STATE, *SITE)
+DEFINITIONS: tuple[Definition, ...] = (*ENTRY, *FLOW, *STATE, *SITE, *MODULE)
 
 FUNCTION_ALIGNMENT = 16
 CONSTANT_ALIGNMENT = 8
@@ -42,11 +43,12 @@ class Edge:
 
 @dataclass(frozen=True)
 class Assembled:
-    """The assembled part of a text region.
+    """The assembled part of a text region: code, constants, and the code of a module.
 
     Attributes:
-        text: the code, whole pages, to run at TEXT_BASE.
+        text: the code that stays, whole pages, to run at TEXT_BASE.
         constants: the read-only data behind it, whole pages.
+        loadable: the code of the module behind that, whole pages.
         functions: sorted by address; what each runs once is not known yet.
         sites: sorted by address.
         edges: jumps by register, and what patched sites do.
@@ -54,6 +56,7 @@ class Assembled:
 
     text: bytes
     constants: bytes
+    loadable: bytes
     functions: tuple[TextFunction, ...]
     sites: tuple[PatchSite, ...]
     edges: tuple[Edge, ...]
@@ -67,25 +70,41 @@ class _Placed:
 
 
 def assemble(definitions: Sequence[Definition] = DEFINITIONS) -> Assembled:
-    """Return `definitions` as they are to be put at TEXT_BASE, in their order."""
-    placed = list(_place(definitions))
-    text_size = align(placed[-1].start + placed[-1].code.size, PAGE)
-    addresses: dict[Reference, int] = {
-        one.definition.name: TEXT_BASE + one.start for one in placed
-    }
+    """Return `definitions` as they are to be put at TEXT_BASE, those of a module last."""
+    placed = list(_place(one for one in definitions if not one.module))
+    text_size = _pages(placed)
     offsets = _place_constants(placed)
+    addresses = _addresses(placed)
     addresses |= {key: TEXT_BASE + text_size + offset for key, offset in offsets.items()}
+    constants = _constant_bytes(offsets, addresses)
 
-    text = bytearray([INT3]) * text_size
+    start = text_size + len(constants)
+    loadable = [
+        replace(one, start=start + one.start)
+        for one in _place(one for one in definitions if one.module)
+    ]
+    placed += loadable
+    addresses |= _addresses(loadable)
+    text = bytearray([INT3]) * max(_pages(loadable), start)
     for one in placed:
         _encode(text, one, addresses)
     return Assembled(
-        text=bytes(text),
-        constants=_constant_bytes(offsets, addresses),
+        text=bytes(text[:text_size]),
+        constants=constants,
+        loadable=bytes(text[start:]),
         functions=tuple(_function(one) for one in placed),
         sites=tuple(site for one in placed for site in _sites(one, addresses)),
         edges=tuple(edge for one in placed for edge in _edges(one)),
     )
+
+
+def _pages(placed: Sequence[_Placed]) -> int:
+    """Return where the page ends that the last of them is in, 0 without one."""
+    return align(placed[-1].start + placed[-1].code.size, PAGE) if placed else 0
+
+
+def _addresses(placed: Iterable[_Placed]) -> dict[Reference, int]:
+    return {one.definition.name: TEXT_BASE + one.start for one in placed}
 
 
 def missing_import(name: str, reporter: int) -> Definition:
@@ -176,7 +195,7 @@ def _function(one: _Placed) -> TextFunction:
         addr=TEXT_BASE + one.start,
         size=one.code.size,
         flags=flags,
-        module=0,
+        module=1 if definition.module else 0,
         expected=definition.expected,
         callees=definition.callees,
     )
@@ -184,9 +203,10 @@ def _function(one: _Placed) -> TextFunction:
 
 def _sites(one: _Placed, addresses: Mapping[Reference, int]) -> Iterator[PatchSite]:
     for label, patches in one.definition.patches:
-        address = TEXT_BASE + one.start + one.code.sites[label]
+        offset, data = one.code.sites[label]
+        address = TEXT_BASE + one.start + offset
         alternatives = tuple(_alternative(one, address, patch, addresses) for patch in patches)
-        yield PatchSite(one.definition.name, address, NOP5, alternatives)
+        yield PatchSite(one.definition.name, address, data, alternatives)
 
 
 def _alternative(
@@ -207,6 +227,7 @@ def _edges(one: _Placed) -> Iterator[Edge]:
         for target in targets:
             yield Edge(base + offset, base + labels[target])
     for label, patches in one.definition.patches:
+        start = base + labels[label]
         for patch in patches:
-            if not patch.call:
-                yield Edge(base + labels[label], base + labels[patch.target])
+            # What a call enters comes back behind the site, whatever stood in it.
+            yield Edge(start, start + len(NOP5) if patch.call else base + labels[patch.target])

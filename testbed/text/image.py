@@ -1,16 +1,18 @@
 """The text region of a machine: assembled functions, a real library, and instruction slots.
 
-Its parts, in order: assembled functions (RX), their constants (R), the library as its segments are,
-slots (RX).
+Its parts, in order: assembled functions (RX), their constants (R), those of a module that can be
+unloaded (RX), the library as its segments are, slots (RX).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.text.bodies_module import LOADABLE
 from testbed.text.decode import Decoded
 from testbed.text.definition import Definition
 from testbed.text.elf import Library, Symbol, read_library
@@ -35,6 +37,7 @@ from testbed.text.once import once_offsets
 from testbed.text.search import LibraryError, find_library
 
 DEFAULT_LIBRARY = "libz.so.1"
+PADDING = bytes([INT3])
 IMPORT_PREFIX = "import_"
 MISSING = "import_missing"
 
@@ -47,11 +50,12 @@ class Image:
         text: all of it, whole pages.
         text_map: one row of `INSN` for each byte of it.
         functions: sorted by address, names unique.
-        modules: parts that are loaded and unloaded as a whole; 0 is the assembled one.
+        modules: parts that are loaded and unloaded as a whole; 0 is the assembled one, then the
+            library if there is one, last the assembled one that scenarios unload.
         segments: what to map with which protection, sorted; what lies between is not mapped.
         slots_offset: where instruction slots are, bytes from TEXT_BASE.
         slots_size: bytes.
-        sites: nops that may be patched, sorted by address.
+        sites: nops that may be patched, sorted by address; what begins in one takes no probe.
         noprobe: names of functions that are not to be probed.
         missing: imports of the library that nobody provides: calling one is a finding.
         undecoded: parts of functions that turned out not to be instructions.
@@ -122,13 +126,17 @@ def build_image(
     ]
     decoded = decode_cached(text, executable, functions)
     for site in assembled.sites:
-        decoded.text_map["flags"][site.address - TEXT_BASE] |= InsnFlag.PATCHABLE
-    functions = tuple(_finish(function, decoded, assembled) for function in functions)
+        start = site.address - TEXT_BASE
+        rows = decoded.text_map[start : start + len(site.old_bytes)]
+        rows["flags"][rows["length"] > 0] |= np.uint8(InsnFlag.PATCHABLE)
+    functions = tuple(
+        _finish(function, decoded, assembled, len(other.modules)) for function in functions
+    )
     return Image(
         text=text,
         text_map=decoded.text_map,
         functions=functions,
-        modules=(*own.modules, *other.modules),
+        modules=(own.modules[0], *other.modules, *own.modules[1:]),
         segments=(
             *own.segments, *other.segments, Segment(slots_offset, slots_size, Protection.EXEC),
         ),
@@ -142,6 +150,12 @@ def build_image(
     )  # fmt: skip
 
 
+@cache
+def assembled_image() -> Image:
+    """Return the text region of a machine without a library."""
+    return build_image(library=None, imports={})
+
+
 @dataclass(frozen=True)
 class _Part:
     text: bytes
@@ -153,12 +167,16 @@ class _Part:
 def _own_part(assembled: Assembled) -> _Part:
     text = assembled.text + assembled.constants
     return _Part(
-        text,
+        text + assembled.loadable,
         assembled.functions,
-        (TextModule("core", TEXT_BASE, len(text)),),
+        (
+            TextModule("core", TEXT_BASE, len(text)),
+            TextModule(LOADABLE, TEXT_BASE + len(text), len(assembled.loadable.rstrip(PADDING))),
+        ),
         (
             Segment(0, len(assembled.text), Protection.EXEC),
             Segment(len(assembled.text), len(assembled.constants), Protection(0)),
+            Segment(len(text), len(assembled.loadable), Protection.EXEC),
         ),
     )
 
@@ -228,11 +246,14 @@ def _named(library: Library, offset: int, taken: set[str]) -> Iterator[TextFunct
         )
 
 
-def _finish(function: TextFunction, decoded: Decoded, assembled: Assembled) -> TextFunction:
-    """Return the function with what only decoding tells."""
-    if function.module == 0:
+def _finish(
+    function: TextFunction, decoded: Decoded, assembled: Assembled, libraries: int
+) -> TextFunction:
+    """Return the function with what only decoding, and the other modules, tell."""
+    if function in assembled.functions:
         once = once_offsets(function, decoded.text_map, assembled.edges)
-        return replace(function, once=once)
+        module = function.module + libraries if function.module else 0
+        return replace(function, once=once, module=module)
     start = function.addr - TEXT_BASE
     if any(start < bad.end and bad.start < start + function.size for bad in decoded.undecoded):
         return replace(function, flags=function.flags | FunctionFlag.NOPROBE)

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from testbed.paths import cache_folder
-from testbed.text import classify, model
+from testbed.text import classify, model, operand
 from testbed.text import decode as decoder
 from testbed.text.decode import Decoded, decode
 from testbed.text.model import INSN, Range, TextFunction
@@ -44,7 +44,7 @@ def _key(text: bytes, executable: Sequence[Range], functions: Sequence[TextFunct
     """Return a hash of everything that the result depends on, the decoder included."""
     state = blake2b(digest_size=16)
     state.update(version("iced-x86").encode())
-    for module in (model, classify, decoder):
+    for module in (model, classify, operand, decoder):
         state.update(Path(inspect.getfile(module)).read_bytes())
     ranges = [(part.start, part.end) for part in executable]
     ranges += [(function.addr - model.TEXT_BASE, function.size) for function in functions]

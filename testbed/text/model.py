@@ -14,6 +14,8 @@ PAGE = 4096
 CACHE_LINE = 64
 
 INT3 = 0xCC
+NOP2 = bytes.fromhex("6690")
+NOP3 = bytes.fromhex("0f1f00")
 NOP5 = bytes.fromhex("0f1f440000")
 
 # A function of two 64-bit numbers, as plain Python: how an assembled one must behave.
@@ -50,6 +52,8 @@ class InsnFlag(IntFlag):
     LAST = 0x04
     NOP = 0x08
     PATCHABLE = 0x10
+    VECTOR = 0x20
+    MEMORY = 0x40
 
 
 # The condition of a refused instruction that is a jump through memory.
@@ -121,12 +125,12 @@ class Alternative:
 
 @dataclass(frozen=True)
 class PatchSite:
-    """A nop of five bytes that may become a jump or a call while others run it.
+    """Five bytes of nops that may become a jump or a call while others run them.
 
     Attributes:
         function: the function that it lies in, by name.
         address: where, as it runs.
-        old_bytes: the nop.
+        old_bytes: one nop, or several.
         alternatives: what else may stand there.
     """
 

@@ -3,8 +3,7 @@
 A search is bounded by executions rather than by time, so that a busy machine changes nothing.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from testbed.explore.run import ExploreOptions
 from testbed.explore.run import explore as run
 from testbed.explore.search import SearchOptions
 from testbed.explore.target import find_target
-from testbed.findings import Finding, Kind, Story, Summary, Verdict
 from testbed.paths import project_root
+from testbed.testing.result import Explored as Result
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
@@ -24,56 +23,8 @@ PROGRAMS = HERE / "programs"
 PATIENCE = 120.0
 
 
-@dataclass(frozen=True)
-class Explored:
-    """How a search ended.
-
-    Attributes:
-        summary: all of it.
-    """
-
-    summary: Summary
-
-    @property
-    def verdict(self) -> Verdict:
-        return self.summary.verdict
-
-    @property
-    def complete(self) -> bool:
-        """Every schedule was searched."""
-        return self.summary.searched is not None and self.summary.searched.complete
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        return self.summary.findings
-
-    @property
-    def finding(self) -> Finding:
-        (one,) = self.summary.findings
-        return one
-
-    @property
-    def kinds(self) -> list[Kind]:
-        return [finding.kind for finding in self.summary.findings]
-
-    @property
-    def story(self) -> Story:
-        story = self.finding.story
-        assert story is not None
-        return story
-
-    @property
-    def interventions(self) -> int:
-        """Of the minimal schedule."""
-        return len(self.story.interventions)
-
-    @property
-    def counters(self) -> Mapping[str, int | float]:
-        return self.summary.counters
-
-    @property
-    def executions(self) -> int:
-        return int(self.counters["executions"])
+class Explored(Result):
+    """How a search ended, with what only tests of the explorer itself ask for."""
 
     @property
     def classes(self) -> int:
@@ -89,11 +40,6 @@ class Explored:
     def redundant(self) -> int:
         """Executions that were cut because another one stands for them."""
         return int(self.counters.get("redundant", 0))
-
-    @property
-    def outcomes(self) -> dict[int, int]:
-        """What runs gave to explore_outcome(), and how many of them."""
-        return dict(self.summary.outcomes)
 
 
 Explore = Callable[..., Explored]

@@ -150,7 +150,7 @@ def test_a_preemption_bound_is_said(explore: Explore) -> None:
 
     assert result.summary.searched is not None
     assert result.summary.searched.bounds[0].startswith("at most 1 preemptions")
-    assert not result.complete
+    assert result.complete
 
 
 def test_all_findings_are_counted_if_asked_for(explore: Explore) -> None:

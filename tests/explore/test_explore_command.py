@@ -65,7 +65,7 @@ def test_unknown_is_3(capsys: pytest.CaptureFixture[str]) -> None:
         ([BUFFERING, "--strategy", "wild"], "wild: no such strategy; there are auto, portfolio"),
         ([BUFFERING, "-D", "1=2"], "-D 1=2: a macro is NAME or NAME=VALUE"),
         ([BUFFERING, "--schedule", "x"], "x: not a schedule"),
-        (["unregister_vs_hit"], "is about probes and patched text, which the explorer cannot run"),
+        (["kprobe_storm"], "kprobe_storm: a harness of the real machine, which runs against the"),
         ([], "explore what?"),
     ],
 )

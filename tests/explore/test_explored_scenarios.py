@@ -1,10 +1,9 @@
-"""Scenarios of Python files: tasks in C, and operations that need no text."""
+"""Scenarios of Python files: tasks in C, and operations on text."""
 
 from pathlib import Path
 
 import pytest
 
-from testbed.explore.tables import ScenarioUnable
 from testbed.findings import Verdict
 from tests.explore.conftest import Explore
 
@@ -117,6 +116,8 @@ def test_operations_without_text_are_explored(explore: Explore, file: Path) -> N
     assert result.executions == 2000
 
 
-def test_a_scenario_with_text_says_that_it_cannot_be_explored(explore: Explore, file: Path) -> None:
-    with pytest.raises(ScenarioUnable, match=r"with_text: call\(\) is about .* testbed stress"):
-        explore(f"{file}::with_text")
+def test_a_function_of_text_is_called(explore: Explore, file: Path) -> None:
+    result = explore(f"{file}::with_text", runs=100)
+
+    assert result.verdict is Verdict.HELD
+    assert result.complete

@@ -8,6 +8,7 @@ from testbed.explore.schedule import (
     CPUS,
     KINDS,
     NOBODY,
+    OPTIONS,
     Intervention,
     Schedule,
     ScheduleError,
@@ -18,7 +19,9 @@ from testbed.explore.schedule import (
 
 CPU = st.integers(0, CPUS - 1) | st.just(NOBODY)
 EVENT = st.integers(0, 2**32 - 1)
-AGENTS = st.builds(Intervention, CPU, EVENT, st.integers(0, len(KINDS) * CPUS - 1))
+AGENTS = st.builds(
+    Intervention, CPU, EVENT, st.integers(0, len(KINDS) * CPUS + OPTIONS - 1)
+)
 SCHEDULES = st.builds(Schedule, st.lists(AGENTS).map(tuple))
 
 
@@ -42,14 +45,16 @@ def test_a_schedule_file_is_read_as_it_was_written(
 
 
 def test_a_schedule_reads_as_what_happens() -> None:
-    schedule = Schedule.parse("1:1@5c2,1@7d1,n@0d0,0@3i1,0@4t0")
+    schedule = Schedule.parse("1:1@5c2,1@7d1,n@0d0,0@3i1,0@4t0,2@9p3,2@9p1*2")
 
     assert schedule.told() == [
         "before operation 5 of CPU 1, CPU 2 runs",
         "before operation 7 of CPU 1, the oldest store of CPU 1 reaches memory",
         "when no CPU can go on (time 0), the oldest store of CPU 0 reaches memory",
         "before operation 3 of CPU 0, CPU 1 takes an interrupt",
-        "before operation 4 of CPU 0, the timer of CPU 0 fires",
+        "before operation 4 of CPU 0, the timer of CPU 0, a device or an NMI interrupts",
+        "after 9 operations, CPU 2 takes option 3 of its data",
+        "after 9 operations, CPU 2 takes option 1 of its data 2 times",
     ]
 
 
@@ -70,7 +75,7 @@ def test_no_interventions_are_the_default_schedule() -> None:
         ("1:1@5c16", "out of range"),
         ("1:1@4294967296c1", "out of range"),
         ("1:1@1c0*65537", "out of range"),
-        ("1:1@5p2", "what does .1@5p2. mean"),
+        ("1:1@5p64", "out of range"),
     ],
 )
 def test_what_is_no_schedule_is_told(text: str, told: str) -> None:

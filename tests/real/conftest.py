@@ -15,10 +15,10 @@ import pytest
 
 from testbed.build import Core, Request, build
 from testbed.errors import MachineFrozen
-from testbed.layout import Layout
 from testbed.machine import Machine, MachineConfig, State
 from testbed.symbols import Symbols
-from testbed.text.image import IMPORT_PREFIX, Image, build_image
+from testbed.testing.real import image_for
+from testbed.text.image import Image
 
 HERE = Path(__file__).parent
 SOURCES = ("locks.c", "calls.c", "readers.c", "probes.c")
@@ -56,13 +56,6 @@ def machine(core: Core, image: Image) -> Iterator[MakeMachine]:
 
 def _boot(booted: ExitStack, core: Core, image: Image, **config: Any) -> Machine:
     return booted.enter_context(Machine(core, image, MachineConfig(**{"cpus": 2} | config)))
-
-
-def image_for(core: Core) -> Image:
-    """Return the assembled functions as `core` runs them."""
-    symbols = Layout.of(core).symbols().items()
-    imports = {name: one.address for name, one in symbols if name.startswith(IMPORT_PREFIX)}
-    return build_image(library=None, imports=imports)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:

@@ -6,6 +6,7 @@
 #include <kernel/kthread.h>
 #include <kernel/mutex.h>
 #include <kernel/sched.h>
+#include <kernel/slab.h>
 #include <kernel/smp.h>
 #include <kernel/spinlock.h>
 
@@ -286,5 +287,31 @@ s64 stand_after_a_start(void *unused)
 	current->progress++;
 	while (!READ_ONCE(gate))
 		barrier();
+	return 0;
+}
+
+/* Leaves what it has begun: a section as a task, or in an interrupt of CPU @cpu. */
+static void leave_preemption_off(void *unused)
+{
+	preempt_disable();
+}
+
+s64 end_unbalanced(void *unused)
+{
+	local_irq_disable();
+	return 0;
+}
+
+s64 interrupt_unbalanced(void *cpu)
+{
+	smp_call_function_single((int)(u64)cpu, leave_preemption_off, NULL, true);
+	return 0;
+}
+
+s64 allocate_under_lock(void *unused)
+{
+	spin_lock(&lock);
+	kfree(kmalloc(8, GFP_KERNEL));
+	spin_unlock(&lock);
 	return 0;
 }

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from testbed.machine import Machine, State
+from testbed.symbols import Symbols
 from tests.real.conftest import MakeMachine, function_at, kinds, provoke, stack_of, wait_until
 
 NOTHING, SPIN, IRQSAVE, MUTEX = range(4)
@@ -251,3 +252,26 @@ def test_the_place_of_a_task_that_ended_is_used_again(booted: Machine) -> None:
         assert wait_until(partial(ended, task, dead))
 
     assert len(tasks) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "function"),
+    [("end_unbalanced", "end_unbalanced"), ("interrupt_unbalanced", "leave_preemption_off")],
+)
+def test_what_outlives_its_function_is_found(
+    machine: MakeMachine, task: str, function: str
+) -> None:
+    booted = machine()
+    finding = provoke(booted, 0, task, 1)
+
+    assert kinds(booted) == ["UNBALANCED"]
+    left = Symbols.of(booted.core).places(finding["value"][0])
+    assert left[-1].function == function
+
+
+def test_an_allocation_that_may_sleep_under_a_spinlock_is_found(machine: MakeMachine) -> None:
+    booted = machine()
+    finding = provoke(booted, 0, "allocate_under_lock")
+
+    assert kinds(booted) == ["BAD_CONTEXT"]
+    assert "allocate_under_lock" in stack_of(booted, finding["here"])

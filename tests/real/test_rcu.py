@@ -7,7 +7,8 @@ import pytest
 from testbed.build import Request, build
 from testbed.machine import Machine, MachineConfig, State
 from testbed.paths import project_root
-from tests.real.conftest import MakeMachine, image_for, kinds, stack_of, wait_until
+from testbed.testing.real import image_for
+from tests.real.conftest import MakeMachine, kinds, stack_of, wait_until
 
 READER = "read_once_told"
 RCU = "workers/kernel/rcu.c"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from testbed.findings import Summary, Verdict
-from testbed.harness import Harness, harnesses, load, stress_folder
+from testbed.harness import Harness, HarnessError, harnesses, load, stress_folder
 from testbed.kinds import Kind
 from testbed.scenario import Scenario, ScenarioBuilder, scenario, scenarios
 from testbed.scenario.harness import harness_of
@@ -76,6 +76,7 @@ BROKEN = [
      {Kind.HANDLER_AFTER_UNREGISTER, Kind.USE_AFTER_FREE}),
     ("nested_hit_is_missed", "lost-nmissed", {Kind.LOST_MISS}),
     ("patch_vs_call", "int3-treated-as-nop", {Kind.WRONG_RESULT}),
+    ("nmi_hit", "nmi-into-reentry", {Kind.BAD_STATE}),
 ]  # fmt: skip
 
 
@@ -159,3 +160,67 @@ def test_generated_scenarios_hold(one: Scenario) -> None:
 
     sys.stdout.write(str(one))
     assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
+
+
+INTERRUPTED = ["device_hit", "nmi_hit", "nmi_into_idle"]
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_devices_and_nmis_come_and_hit_probes(name: str) -> None:
+    harness = load(name)
+    summary = once(harness, 2.0)
+    counted = {"device_hit": "interrupts of devices"}.get(name, "NMIs")
+
+    assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
+    assert summary.counters[counted] > 50
+    assert summary.counters["hits"] > 0
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_they_come_where_there_are_more_cpus_than_cores(name: str) -> None:
+    summary = once(load(name), 2.0, cpus=6)
+
+    assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
+    assert summary.counters["rounds"] > 10
+
+
+def test_without_devices_none_comes() -> None:
+    summary = once(load("device_hit"), 0.5, device_us=0)
+
+    assert summary.verdict is Verdict.HELD
+    assert summary.counters["rounds"] > 10
+    assert summary.counters["interrupts of devices"] == 0
+
+
+@scenario(cpus=2)
+def counted_interrupts(m: ScenarioBuilder) -> None:
+    """What comes is between before and after, and nothing of it is lost."""
+    m.before("interrupts.c", "interrupts_begin")
+    m.after("interrupts.c", "interrupts_all_counted")
+    m.c_task("interrupts.c", "interrupts_count", cpu=0, argument=1)
+    m.c_task("interrupts.c", "interrupts_count", cpu=1, argument=1)
+    m.c_irq("interrupts.c", "interrupts_came", cpu=0, argument=2, times=3)
+    m.c_irq("interrupts.c", "interrupts_came_enabled", cpu=1, argument=2, times=3)
+    m.c_irq("interrupts.c", "interrupts_came", cpu=1, argument=4)
+    m.c_nmi("interrupts.c", "interrupts_came_by_nmi", cpu=1, argument=8, times=5)
+
+
+def test_interrupts_in_c_come_into_each_other_but_not_between_rounds() -> None:
+    summary = once(harness_of(counted_interrupts, HERE), 2.0, delay=0)
+
+    assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
+    assert summary.counters["interrupts of devices"] > 50
+    assert summary.counters["NMIs"] > 50
+
+
+def test_an_nmi_that_runs_what_stop_machine_patches_is_refused() -> None:
+    @scenario(cpus=2)
+    def patching(m: ScenarioBuilder) -> None:
+        """It claims."""
+        site = m.function("site_call")
+        m.task(cpu=0).patch(site)
+        m.nmi(cpu=1).call(site)
+
+    assert once(harness_of(patching, HERE), 0.5).verdict is Verdict.HELD
+    with pytest.raises(HarnessError, match=r"patching: its NMI .* use --poke int3"):
+        once(harness_of(patching, HERE), 0.5, poke="stop_machine")

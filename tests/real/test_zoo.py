@@ -13,9 +13,9 @@ from testbed.errors import PatchError
 from testbed.patches import copy_with_patches
 from testbed.paths import project_root
 from testbed.stress import RunOptions
-from testbed.zoo import Entry, ZooError, entries, look, run, zoo_folder
+from testbed.zoo import Entry, ZooError, entries, look, run, variants_folder, zoo_folder
 
-ALL = entries(mode="real")
+ALL = [*entries(mode="real"), *entries(folder=variants_folder(), mode="real")]
 SEED = 20_131_021
 
 # How long a bug is looked for here, s: each of those below shows within one.
@@ -29,7 +29,7 @@ def names(entry: Entry) -> str:
 def test_every_patch_has_its_description_and_every_description_its_patch() -> None:
     patches = {path.stem for path in zoo_folder().glob("*.patch")}
 
-    assert patches == {path.stem for path in zoo_folder().glob("*.toml")}
+    assert patches | {"missing"} == {path.stem for path in zoo_folder().glob("*.toml")}
     assert len(patches) >= 9
 
 
@@ -41,7 +41,7 @@ def test_a_patch_applies_and_its_description_is_complete(entry: Entry, tmp_path:
     assert options.patches == (entry.patch,)
     assert entry.bug.title
     assert entry.bug.source
-    assert entry.bug.kinds
+    assert bool(entry.bug.kinds) == (entry.bug.expected != "held")
     assert 1 <= entry.bug.cpus <= 64
     assert entry.bug.budget_s > 0
 
@@ -66,6 +66,15 @@ def test_a_quick_bug_is_found_at_its_two_places(
     assert here in result.here
     assert any(other in result.other for other in others), result.other
     assert command_line(["replay", result.report, "--tries", "3", "--runs", str(tmp_path)]) == 1
+
+
+@pytest.mark.parametrize("name", ["poke-tail-byte-by-byte", "slot-freed-by-callback"])
+def test_what_is_unusual_but_right_is_silent(name: str, tmp_path: Path) -> None:
+    (entry,) = entries([name], variants_folder())
+    result = look(entry, 1.0, SEED, tmp_path)
+
+    assert result.as_expected, result
+    assert not result.found
 
 
 def test_a_finding_of_another_kind_does_not_count(tmp_path: Path) -> None:

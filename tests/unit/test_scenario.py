@@ -13,6 +13,7 @@ from testbed.layout import Layout
 from testbed.scenario import (
     CFunction,
     CTask,
+    Interrupt,
     Operation,
     Probe,
     Scenario,
@@ -29,7 +30,7 @@ from testbed.scenario.table import operations_of, pack
 
 NAMES = {
     "Scenario": Scenario, "Task": Task, "CTask": CTask, "CFunction": CFunction,
-    "Probe": Probe, "Operation": Operation,
+    "Interrupt": Interrupt, "Probe": Probe, "Operation": Operation,
 }  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def unregister_vs_hit(m: ScenarioBuilder) -> None:
     m.task(cpu=1).call(f, times=2)
 
 
-@scenario(cpus=3, expect="violated")
+@scenario(cpus=3, expect="violated", poke="stop_machine", fail_arm=9)
 def everything(m: ScenarioBuilder) -> None:
     """All there is, and "quotes" in it."""
     f, g, site = m.function("push_rbp"), m.function("nop5"), m.function("site_call")
@@ -57,7 +58,22 @@ def everything(m: ScenarioBuilder) -> None:
         .patch(site, 0).synchronize_rcu().stop_machine().yield_().barrier())
     (m.task(cpu=2).preempt_disable().preempt_disable().call(f).preempt_enable().preempt_enable()
         .irq_disable().call(g).irq_enable())
+    jump = m.function("site_jump_forward")
+    (m.task(cpu=2).patch_in_place(jump).bring_up(site, 0).unload("loadable")
+        .call(m.function("loadable_nop5")).load("loadable"))
     m.c_task("protocol.c", "reader", cpu=2, argument=7)
+
+
+@scenario(cpus=2)
+def interrupted(m: ScenarioBuilder) -> None:
+    """All that interrupts."""
+    f = m.function("push_rbp")
+    p = m.kprobe(f)
+    m.task(cpu=0).register(p).unregister(p)
+    m.irq(cpu=1, times=3).preempt_disable().irq_enable().call(f, a=1).irq_disable().preempt_enable()
+    m.nmi().call(f, times=2).preempt_disable().call(f, b=2).preempt_enable()
+    m.c_irq("protocol.c", "device", cpu=1, argument=-1)
+    m.c_nmi("protocol.c", "device", times=255)
 
 
 def test_a_scenario_is_plain_data() -> None:
@@ -77,7 +93,23 @@ def test_a_scenario_is_plain_data() -> None:
     assert {operation.name for operation in everything.operations} == set(VOCABULARY)
 
 
-@pytest.mark.parametrize("one", [unregister_vs_hit, everything], ids=lambda one: one.name)
+def test_interrupts_are_plain_data_as_tasks_are() -> None:
+    device = CFunction("protocol.c", "device")
+
+    assert [(one.cpu, one.times, one.nmi) for one in interrupted.interrupts] == [
+        (1, 3, False), (0, 1, True), (1, 1, False), (0, 255, True),
+    ]  # fmt: skip
+    assert interrupted.interrupts[2:] == (
+        Interrupt(1, code=device, argument=2**64 - 1),
+        Interrupt(0, times=255, nmi=True, code=device),
+    )
+    assert interrupted.c_functions == (device, device)
+    assert Operation("irq_enable") in interrupted.operations
+
+
+@pytest.mark.parametrize(
+    "one", [unregister_vs_hit, everything, interrupted], ids=lambda one: one.name
+)
 def test_printed_it_can_be_pasted(one: Scenario) -> None:
     assert eval(repr(one), NAMES) == one
     assert declared(str(one)) == one
@@ -137,11 +169,23 @@ m.task().call_in_irq(2, nop5)
     task 0, step 1 .call_in_irq(2, nop5): cpu=2: its CPUs are 0 to 1
 m.task().patch(nop5)
     task 0, step 1 .patch(nop5, 1): nop5 has no patch site; those that have: site_jump_forward, \
-site_jump_backward, site_call
+site_jump_backward, site_pair, site_call
 m.task().patch(site_call, 3)
     task 0, step 1 .patch(site_call, 3): alternative 3: there are 0 to 2
 m.task().patch(site_call, "call me")
     patch(site_call, 'call me'): there are unpatched, call helper_sum, call helper_mix
+m.task().bring_up(site_call, 7)
+    task 0, step 1 .bring_up(site_call, 7): alternative 7: there are 0 to 2
+m.task().patch_in_place(m.function("site_pair"))
+    task 0, step 1 .patch_in_place(site_pair, 1): site_pair has several instructions there: a task \
+may be between them
+m.task().patch_in_place(site_call).call_in_irq(1, site_call)
+    task 0, step 1 .patch_in_place(site_call, 1): only one CPU may have to do with site_call: \
+there are CPU 0, CPU 1
+m.task().unload("core")
+    task 0, step 1 .unload('core'): module 'core': there are loadable
+m.task().register(m.kprobe(nop5, handler="reenter", enters=loadable_nop5)).unload("loadable")
+    enters=loadable_nop5: a handler does not hold the module, which is unloaded
 m.task().register(OTHERS)
     Probe(number=0, function='nop5') is not of this scenario: use m.kprobe() of its m
 m.task().register(p).yield_().register(p)
@@ -169,6 +213,33 @@ m.task(cpu=2).yield_()
 m.task().barrier().barrier(), m.task().barrier()
     barriers: all tasks that have one need as many, else they wait for ever: task 0 has 2, \
 task 1 has 1
+m.task(), m.irq().register(p)
+    irq 0, step 1 .register(p0): it may sleep, which an interrupt must not
+m.task(), m.nmi().synchronize_rcu()
+    nmi 0, step 1 .synchronize_rcu(): it may sleep, which an interrupt must not
+m.task(), m.irq().call_in_irq(1, nop5)
+    irq 0, step 1 .call_in_irq(1, nop5): it waits for another interrupt, which an interrupt must not
+m.task(), m.irq().irq_disable()
+    irq 0, step 1 .irq_disable(): interrupts are off there already
+m.task(), m.irq().irq_enable()
+    irq 0: interrupts still on at its end
+m.task(), m.irq().irq_enable().irq_enable()
+    irq 0, step 2 .irq_enable(): interrupts are on there already
+m.task(), m.nmi().irq_enable()
+    nmi 0, step 1 .irq_enable(): interrupts are off in an NMI, and stay so
+m.task(), m.irq(cpu=1).preempt_enable()
+    irq 0, step 1 .preempt_enable(): preemption was not off when it came
+m.task(), m.irq().preempt_disable()
+    irq 0: preemption still off at its end
+m.task(), m.irq(cpu=2)
+    irq 0: cpu=2: its CPUs are 0 to 1
+m.task(), m.irq(), m.nmi(times=256)
+    nmi 1: times=256: 1 to 255
+m.task(), [m.irq() for _ in range(9)]
+    9 interrupts of CPU 0: it has at most 8
+m.task().patch_in_place(site_call), m.nmi().call(site_call)
+    task 0, step 1 .patch_in_place(site_call, 1): an NMI runs site_call, and may come while it is \
+half written
 p
     0 tasks: a scenario has 1 to 32
 """
@@ -183,7 +254,7 @@ def refused() -> list[tuple[str, str]]:
 def test_what_cannot_be_meant_is_refused_with_its_value(source: str, sentence: str) -> None:
     def wrong(m: ScenarioBuilder) -> None:
         """It is wrong."""
-        names = ("nop5", "push_rbp", "site_call", "ret_imm_callee")
+        names = ("nop5", "push_rbp", "site_call", "ret_imm_callee", "loadable_nop5")
         functions = {name: m.function(name) for name in names}
         p = m.kprobe(functions["nop5"])
         eval(source, {"m": m, "p": p, "OTHER": OTHER, "OTHERS": OTHERS} | functions)
@@ -199,6 +270,22 @@ def test_a_scenario_without_a_claim_or_with_another_verdict_is_refused() -> None
         scenario()(lambda m: m.task().yield_())
     with pytest.raises(ScenarioError, match="expect='true': a scenario is expected to be held or"):
         scenario(expect="true")(of_some_claim)
+    with pytest.raises(ScenarioError, match="poke='knife': text is poked by int3 or stop_machine"):
+        scenario(poke="knife")(of_some_claim)
+    with pytest.raises(ScenarioError, match="fail_arm=-1: 0 or more"):
+        scenario(fail_arm=-1)(of_some_claim)
+
+
+def test_an_nmi_does_not_go_together_with_text_that_stop_machine_patches() -> None:
+    def patching(m: ScenarioBuilder) -> None:
+        """It claims."""
+        site = m.function("site_call")
+        m.task().patch(site)
+        m.nmi(cpu=1).call(site)
+
+    assert scenario()(patching).interrupts
+    with pytest.raises(ScenarioError, match=r"with patch\(\) and an NMI: .* half written"):
+        scenario(poke="stop_machine")(patching)
 
 
 def of_some_claim(m: ScenarioBuilder) -> None:
@@ -245,6 +332,9 @@ def test_names_and_bounds_are_those_of_the_layout(layout: Layout) -> None:
     assert layout.constant("SCENARIO_TASKS") == limits.MAX_TASKS
     assert layout.constant("SCENARIO_PROBES") == limits.MAX_PROBES
     assert layout.constant("JUDGE_SLOTS") == limits.MAX_MET
+    assert layout.constant("SCENARIO_INTERRUPTS") == limits.MAX_INTERRUPTS
+    assert layout.constant("MAX_EXPLORED_INTERRUPTS") == limits.MAX_INTERRUPTS
+    assert layout.constant("IRQ_LINES") == limits.MAX_LINES
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -255,8 +345,8 @@ def test_every_generated_scenario_is_valid_and_survives_printing(
     limits.check(one)
     assert eval(repr(one), NAMES) == one
     assert declared(str(one)) == one
-    for task in one.tasks:
-        assert isinstance(task, Task)
+    for task in (*one.tasks, *one.interrupts):
+        assert isinstance(task, Task | Interrupt)
         assert tuple(operations_of(one, pack(one, task, layout), layout)) == task.operations
 
 

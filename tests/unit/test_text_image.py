@@ -76,9 +76,13 @@ def test_slots_are_executable_breakpoints_behind_everything_else() -> None:
 def test_code_constants_and_slots_never_share_a_page_with_another_protection() -> None:
     image = build_image(library=None, imports={})
     assert [segment.protection for segment in image.segments] == [
-        Protection.EXEC, Protection(0), Protection.EXEC
+        Protection.EXEC, Protection(0), Protection.EXEC, Protection.EXEC
     ]  # fmt: skip
-    assert image.modules[0].size == image.segments[0].size + image.segments[1].size
+    core, loadable = image.modules
+    assert core.size == image.segments[0].size + image.segments[1].size
+    last = image.functions[-1]
+    assert loadable.start - TEXT_BASE == image.segments[2].offset
+    assert loadable.start + loadable.size == last.addr + last.size
     assert (image.library, image.missing, image.undecoded) == (None, (), ())
 
 

@@ -13,6 +13,7 @@
 #ifndef WORKERS_EXPLORE_H
 #define WORKERS_EXPLORE_H
 
+#include <choice.h>
 #include <compiler.h>
 #include <finding.h>
 #include <irqflags.h>
@@ -37,6 +38,23 @@
 		.name = #task_name, \
 	}; \
 	static void task_##task_name(void)
+
+#define EXPLORED_INTERRUPT(is_nmi, cpu_number, most_times, interrupt_name) \
+	static void interrupt_##interrupt_name(void *unused); \
+	static const struct explored_interrupt explored_##interrupt_name \
+		EXPLORED_IN(explored_interrupts) = { \
+		.function = interrupt_##interrupt_name, .cpu = (cpu_number), .nmi = (is_nmi), \
+		.times = (most_times), .line = __LINE__, \
+	}; \
+	static void interrupt_##interrupt_name(void *unused)
+
+/*
+ * IRQ(cpu, times, name) { ... }: what a device does on that CPU when it interrupts, at any
+ * moment when interrupts are on, at most so many times (1 to 255), until all tasks have ended.
+ * It does not sleep. NMI(...) likewise, also when they are off, but never into itself.
+ */
+#define IRQ(cpu, times, name) EXPLORED_INTERRUPT(0, cpu, times, name)
+#define NMI(cpu, times, name) EXPLORED_INTERRUPT(1, cpu, times, name)
 
 #define EXPLORED_FUNCTION(section_name, function_name) \
 	static void function_name(void); \

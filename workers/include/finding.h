@@ -20,7 +20,7 @@ void record_side_at(struct side *side, const struct pt_regs *regs);
 /* Another CPU as a side: where it stands is taken when the machine stops. */
 static inline struct side side_of_cpu(u32 cpu)
 {
-	return (struct side){ .cpu = cpu, .tsc = machine_cycles() };
+	return (struct side){ .cpu = cpu, .tsc = machine_stamp() };
 }
 
 /*

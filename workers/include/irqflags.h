@@ -77,9 +77,15 @@ static inline u32 preempt_count(void)
 	return READ_ONCE(this_cpu()->preempt_count);
 }
 
+static inline bool in_nmi(void)
+{
+	return READ_ONCE(this_cpu()->nmi_depth);
+}
+
+/* Or in an NMI. */
 static inline bool in_interrupt(void)
 {
-	return READ_ONCE(this_cpu()->irq_depth);
+	return READ_ONCE(this_cpu()->irq_depth) || in_nmi();
 }
 
 #endif

@@ -20,6 +20,7 @@
  * it stays in the store buffer; this_cpu_fetch_add() also returns the old value.
  * machine_now(): machine time, ns.
  * machine_cycles(): a fine counter that all CPUs share.
+ * machine_stamp(): the same, never 0, for reports: nothing that is done follows from it.
  * sync_core(): what was fetched before is fetched again.
  *
  * The slab tells which bytes may be accessed, so that a machine that sees each
@@ -28,7 +29,46 @@
  * machine_memory_reserved(start, size): nobody's, for now;
  * machine_memory_allocated(start, size): somebody's, with any contents;
  * machine_memory_freed(start, size): it was somebody's.
+ *
+ * Locks, readers and grace periods are told, so that a machine that keeps a
+ * record can judge their order; this is no operation of the code's.
+ * machine_lock_acquired(lock, LOCK_*), machine_lock_released(lock);
+ * machine_lock_made(lock): a lock begins its life, whatever was there before;
+ * machine_locks_held(): by this task or interrupt, as far as is known;
+ * machine_waits_for_cpus(mask): this waits until they have taken an interrupt;
+ * machine_reader_begins(domain), machine_reader_ends(domain): of the running
+ * task, may nest. Sections with preemption or interrupts off are seen without:
+ * PREEMPT_OFF_READERS is their domain;
+ * machine_quiescent(surely): what this CPU does now is no such section, unless
+ * it has interrupted one; @surely: not then either;
+ * machine_grace_period_begins(domain): a moment; machine_grace_period_ends(
+ * domain, moment): no reader is left that had begun before;
+ * machine_callback_queued(head), machine_callback_runs(head): the same of what
+ * waits in a queue for PREEMPT_OFF_READERS.
  */
+#define LOCK_SHARED 0x1       /* others may hold it so at the same time */
+#define LOCK_RECURSIVE 0x2    /* shared, and waits only for who has it alone */
+#define LOCK_TRY 0x4          /* would not have waited */
+
+#define PREEMPT_OFF_READERS NULL
+#define TASK_READERS ((const void *)1) /* a task, between two switches by itself */
+
+/*
+ * Text is told, too, so that a machine that fetches each instruction itself can
+ * judge it: machine_call_text(addr, a, b) runs the text function at @addr;
+ * machine_text_insn(addr, bytes, length): from now on a CPU may meet this
+ * instruction at @addr, besides what was loaded there; machine_text_copy(addr,
+ * bytes, origin): the same, a copy of the one that was loaded at @origin;
+ * machine_text_allocated(), machine_text_freed(addr, size): somebody's, nobody's.
+ * machine_text_writing(addr, size): they are about to be written, by the caller;
+ * machine_text_writer(addr) is who was the last, NULL if nobody.
+ * MACHINE_MODELS_FETCH is true on a machine that shows it when a CPU was not
+ * made to fetch anew, and knows who wrote; on another, that is for text_poke.c.
+ */
+
+/* Counters that are only ever looked at by who watches: no mechanism decides by them. */
+#define __statistics __attribute__((section("statistics")))
+
 #define current (this_cpu()->curr)
 #define smp_processor_id() (this_cpu()->id)
 #define num_cpus() (the_machine->config.cpus)
@@ -60,6 +100,9 @@ int machine_start_task(struct task_struct *task);
 
 /* Pending interrupts of this CPU, which are no longer pending after this. */
 u32 machine_take_irqs(void);
+
+/* Lines of this CPU (bits) that an NMI came of, and that are not pending after this. In an NMI. */
+u32 machine_take_nmis(void);
 
 /* What was taken has been handled: whoever waited for it has been woken. */
 void machine_irqs_done(void);

@@ -13,6 +13,7 @@ void init_completion(struct completion *x)
 	x->done = 0;
 	x->lock.owner = 0;
 	INIT_LIST_HEAD(&x->waiters);
+	machine_lock_made(&x->lock.owner);
 }
 
 void reinit_completion(struct completion *x)

@@ -50,6 +50,7 @@ static void collect_dirty(void)
 		slot_state[n] = SLOT_CLEAN;
 		slot_next[n] = first_clean;
 		first_clean = n + 1;
+		machine_text_freed(area_start() + n * INSN_SLOT_SIZE, INSN_SLOT_SIZE);
 	}
 	nr_dirty = 0;
 }
@@ -74,6 +75,7 @@ int insn_slot_get(u64 *slot)
 		slot_state[n] = SLOT_USED;
 		nr_used++;
 		*slot = area_start() + n * INSN_SLOT_SIZE;
+		machine_text_allocated(*slot, INSN_SLOT_SIZE);
 	}
 	mutex_unlock(&insn_slot_mutex);
 	return error;
@@ -100,6 +102,7 @@ void insn_slot_put(u64 slot, bool dirty)
 		slot_next[n] = first_clean;
 		first_clean = n + 1;
 		nr_used--;
+		machine_text_freed(slot, INSN_SLOT_SIZE);
 	}
 	mutex_unlock(&insn_slot_mutex);
 }

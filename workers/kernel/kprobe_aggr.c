@@ -97,12 +97,12 @@ int register_aggr_kprobe(struct kprobe *old, struct kprobe *p)
 		WRITE_ONCE(ap->post_handler, aggr_post_handler);
 	if (!kprobe_disabled(ap) || kprobe_disabled(p))
 		return 0;
-	ap->flags &= ~KPROBE_FLAG_DISABLED;
+	kprobe_clear_flag(ap, KPROBE_FLAG_DISABLED);
 	if (kprobes_all_disarmed)
 		return 0;
 	error = arm_kprobe(ap);
 	if (error) {
-		ap->flags |= KPROBE_FLAG_DISABLED;
+		kprobe_set_flag(ap, KPROBE_FLAG_DISABLED);
 		aggr_remove_kprobe(ap, p);
 		synchronize_rcu();
 	}

@@ -10,11 +10,11 @@ static void give_up(struct kprobe *p)
 {
 	struct kprobe *kp;
 
-	p->flags |= KPROBE_FLAG_DISABLED;
+	kprobe_set_flag(p, KPROBE_FLAG_DISABLED);
 	if (!kprobe_aggrprobe(p))
 		return;
 	list_for_each_entry(kp, &p->list, list)
-		kp->flags |= KPROBE_FLAG_DISABLED;
+		kprobe_set_flag(kp, KPROBE_FLAG_DISABLED);
 }
 
 static struct kprobe *first_in(struct hlist_head *bucket)
@@ -71,10 +71,10 @@ static void kill_kprobe(struct kprobe *p)
 	/* Gone already: its slot may be somebody else's by now. */
 	if (unlikely(kprobe_gone(p)))
 		report_finding(FINDING_BAD_STATE, NULL, (u64)p, p->flags, 0, p->addr);
-	p->flags |= KPROBE_FLAG_GONE;
+	kprobe_set_flag(p, KPROBE_FLAG_GONE);
 	if (kprobe_aggrprobe(p)) {
 		list_for_each_entry(kp, &p->list, list)
-			kp->flags |= KPROBE_FLAG_GONE;
+			kprobe_set_flag(kp, KPROBE_FLAG_GONE);
 		p->post_handler = NULL;
 	}
 	arch_remove_kprobe(p);

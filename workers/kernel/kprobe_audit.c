@@ -75,8 +75,7 @@ static s64 audit_probe(const struct kprobe *p, const struct hlist_head *bucket)
 	return 1;
 }
 
-/* Under kprobe_mutex: this byte of text need not be as it was loaded. */
-static bool is_excused(u64 addr)
+bool kprobes_excuse(u64 addr)
 {
 	const struct kprobe *p = get_kprobe(addr);
 
@@ -91,19 +90,27 @@ static bool is_excused(u64 addr)
 	return false;
 }
 
-s64 kprobes_audit(void)
+s64 kprobes_audit_tables(void)
 {
 	s64 probes = 0;
 
-	mutex_lock(&kprobe_mutex);
-	mutex_lock(&text_mutex);
 	for (u32 n = 0; n < KPROBE_TABLE_SIZE; n++) {
 		const struct kprobe *p;
 
 		hlist_for_each_entry_rcu(p, &kprobe_table[n], hlist)
 			probes += audit_probe(p, &kprobe_table[n]);
 	}
-	text_compare(FINDING_TEXT_CORRUPT, is_excused);
+	return probes;
+}
+
+s64 kprobes_audit(void)
+{
+	s64 probes;
+
+	mutex_lock(&kprobe_mutex);
+	mutex_lock(&text_mutex);
+	probes = kprobes_audit_tables();
+	text_compare(FINDING_TEXT_CORRUPT, kprobes_excuse);
 	mutex_unlock(&text_mutex);
 	mutex_unlock(&kprobe_mutex);
 	return probes;

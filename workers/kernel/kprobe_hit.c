@@ -2,9 +2,10 @@
 /*
  * What happens at a breakpoint. Interrupts are off from the trap until the
  * probed instruction has run, so all of it is one RCU reader, and the CPU's
- * kprobe_cpu needs no lock.
+ * kprobe_cpu needs no lock. NMIs come nevertheless: see set_running().
  */
 #include <finding.h>
+#include <kernel/balance.h>
 #include <kernel/insn_slot.h>
 #include <kernel/kprobe_internal.h>
 #include <percpu.h>
@@ -13,7 +14,7 @@
 #include <x86/singlestep.h>
 
 DEFINE_PER_CPU(struct kprobe_cpu, kprobe_cpus);
-struct kprobe_stats kprobe_stats[MAX_CPUS];
+struct kprobe_stats kprobe_stats[MAX_CPUS] __statistics;
 
 static struct kprobe_stats *this_cpu_stats(void)
 {
@@ -36,36 +37,67 @@ struct kprobe *get_kprobe(u64 addr)
 	return NULL;
 }
 
+/*
+ * An NMI may come between any two of these lines, and hit a probe. While running
+ * is set it takes that for a re-entry, which leaves everything as it was; so
+ * running is set first and cleared first.
+ */
 static void set_running(struct kprobe_cpu *kcb, struct kprobe *p, u32 status, u64 flags)
 {
-	kcb->saved_flags = flags;
-	WRITE_ONCE(kcb->status, status);
 	WRITE_ONCE(kcb->running, p);
+	barrier();
+	WRITE_ONCE(kcb->saved_flags, flags);
+	WRITE_ONCE(kcb->status, status);
 }
 
 static void reset_running(struct kprobe_cpu *kcb)
 {
 	WRITE_ONCE(kcb->running, NULL);
+	barrier();
 	WRITE_ONCE(kcb->status, KPROBE_HIT_NONE);
 }
 
+/* All of it is there before it is counted, and not used any more before it is uncounted. */
 static void save_previous(struct kprobe_cpu *kcb)
 {
-	kcb->previous = kcb->running;
-	kcb->previous_status = kcb->status;
-	kcb->previous_flags = kcb->saved_flags;
+	u32 n = kcb->nr_previous;
+
+	kcb->previous[n].running = kcb->running;
+	kcb->previous[n].saved_flags = kcb->saved_flags;
+	kcb->previous_status[n] = kcb->status;
+	barrier();
+	WRITE_ONCE(kcb->nr_previous, n + 1);
 }
 
 static void restore_previous(struct kprobe_cpu *kcb)
 {
-	set_running(kcb, kcb->previous, kcb->previous_status, kcb->previous_flags);
+	u32 n = kcb->nr_previous - 1;
+
+	set_running(kcb, kcb->previous[n].running, kcb->previous_status[n],
+		    kcb->previous[n].saved_flags);
+	barrier();
+	WRITE_ONCE(kcb->nr_previous, n);
 }
 
 static int call_pre_handler(struct kprobe *p, kprobe_pre_handler_t handler, struct pt_regs *regs)
 {
+	struct balance before = balance_here();
+	int redirected;
+
 	trace_event(EVENT_HANDLER, (u64)p, p->addr);
 	this_cpu_add(&this_cpu_stats()->hits, 1);
-	return handler(p, regs);
+	redirected = handler(p, regs);
+	check_balance(handler, before);
+	return redirected;
+}
+
+static void call_post_handler(struct kprobe *p, kprobe_post_handler_t handler,
+			      struct pt_regs *regs, u64 flags)
+{
+	struct balance before = balance_here();
+
+	handler(p, regs, flags);
+	check_balance(handler, before);
 }
 
 int aggr_pre_handler(struct kprobe *ap, struct pt_regs *regs)
@@ -98,7 +130,7 @@ void aggr_post_handler(struct kprobe *ap, struct pt_regs *regs, u64 flags)
 		if (!handler || kprobe_disabled(kp))
 			continue;
 		kcb->instance = kp;
-		handler(kp, regs, flags);
+		call_post_handler(kp, handler, regs, flags);
 		kcb->instance = NULL;
 	}
 }
@@ -135,7 +167,7 @@ static void post_process(struct kprobe_cpu *kcb, struct pt_regs *regs)
 	}
 	if (handler) {
 		WRITE_ONCE(kcb->status, KPROBE_HIT_SSDONE);
-		handler(p, regs, kcb->saved_flags);
+		call_post_handler(p, handler, regs, kcb->saved_flags);
 	}
 	reset_running(kcb);
 }
@@ -169,11 +201,19 @@ static void setup_singlestep(struct kprobe_cpu *kcb, struct kprobe *p, struct pt
 	post_process(kcb, regs);
 }
 
-/* A hit inside the handling of another one, in whatever the handler called. */
+/*
+ * A hit inside the handling of another one: in whatever the handler called, or in an
+ * NMI, which may also come while a copy runs.
+ *
+ * Linux counts the hit and steps in the states ACTIVE, SSDONE and SS, and calls REENTER
+ * a bug (reenter_kprobe() in arch/x86/kernel/kprobes/core.c, v6.12): so an NMI that hits
+ * a probe while the copy of a re-entered one runs ends in BUG(). Here it does not.
+ */
 static void reenter_kprobe(struct kprobe_cpu *kcb, struct kprobe *p, struct pt_regs *regs)
 {
-	/* Nothing but the copy runs in this state, so nothing can hit a probe. */
-	if (unlikely(kcb->status == KPROBE_REENTER))
+	/* Nothing but the copy runs in this state, so only an NMI can hit a probe, and once. */
+	if (unlikely(kcb->status == KPROBE_REENTER &&
+		     (!in_nmi() || kcb->nr_previous == KPROBE_REENTRIES)))
 		report_finding(FINDING_BAD_STATE, NULL, (u64)p, KPROBE_REENTER,
 			       KPROBE_HIT_ACTIVE, p->addr);
 	count_missed_all(p);

@@ -9,7 +9,7 @@
 extern struct hlist_head kprobe_table[KPROBE_TABLE_SIZE];
 
 /*
- * The registry: lists, flags. Taken before text_mutex and insn_slot_mutex.
+ * The registry: lists, flags. Taken before cpu_hotplug_lock, text_mutex and insn_slot_mutex.
  * Handlers take no lock.
  */
 extern struct mutex kprobe_mutex;
@@ -25,13 +25,24 @@ static inline struct hlist_head *kprobe_bucket(u64 addr)
 
 static inline bool kprobe_gone(const struct kprobe *p)
 {
-	return p->flags & KPROBE_FLAG_GONE;
+	return READ_ONCE(p->flags) & KPROBE_FLAG_GONE;
 }
 
 /* Its breakpoint is not wanted: a gone probe's is not ours to touch. */
 static inline bool kprobe_disabled(const struct kprobe *p)
 {
-	return p->flags & (KPROBE_FLAG_DISABLED | KPROBE_FLAG_GONE);
+	return READ_ONCE(p->flags) & (KPROBE_FLAG_DISABLED | KPROBE_FLAG_GONE);
+}
+
+/* Under kprobe_mutex; handlers look at flags without it. */
+static inline void kprobe_set_flag(struct kprobe *p, u32 flag)
+{
+	WRITE_ONCE(p->flags, p->flags | flag);
+}
+
+static inline void kprobe_clear_flag(struct kprobe *p, u32 flag)
+{
+	WRITE_ONCE(p->flags, p->flags & ~flag);
 }
 
 /*

@@ -10,6 +10,7 @@
  */
 #include <error.h>
 #include <finding.h>
+#include <kernel/cpu_hotplug.h>
 #include <kernel/fault.h>
 #include <kernel/kprobe_internal.h>
 #include <kernel/rcu.h>
@@ -52,6 +53,7 @@ static void change_breakpoint(struct kprobe *p, u8 from, u8 to)
 {
 	u8 found;
 
+	cpus_read_lock();
 	mutex_lock(&text_mutex);
 	found = *text_alias(p->addr);
 	if (unlikely(found != from))
@@ -59,6 +61,7 @@ static void change_breakpoint(struct kprobe *p, u8 from, u8 to)
 			       p->addr);
 	text_poke_byte(p->addr, to);
 	mutex_unlock(&text_mutex);
+	cpus_read_unlock();
 }
 
 int arm_kprobe(struct kprobe *p)
@@ -201,12 +204,12 @@ static struct kprobe *disable_locked(struct kprobe *p)
 	if (!ap || kprobe_disabled(p))
 		return ap;
 	if (p != ap)
-		p->flags |= KPROBE_FLAG_DISABLED;
+		kprobe_set_flag(p, KPROBE_FLAG_DISABLED);
 	if (p == ap || aggr_all_disabled(ap)) {
 		/* Only what is armed is disarmed. */
 		if (!kprobes_all_disarmed && !kprobe_disabled(ap))
 			disarm_kprobe(ap);
-		ap->flags |= KPROBE_FLAG_DISABLED;
+		kprobe_set_flag(ap, KPROBE_FLAG_DISABLED);
 	}
 	return ap;
 }
@@ -231,15 +234,15 @@ static int enable_locked(struct kprobe *p)
 	if (!ap || kprobe_gone(p))
 		return -EINVAL;
 	armed = !kprobe_disabled(ap);
-	p->flags &= ~KPROBE_FLAG_DISABLED;
+	kprobe_clear_flag(p, KPROBE_FLAG_DISABLED);
 	if (armed)
 		return 0;
-	ap->flags &= ~KPROBE_FLAG_DISABLED;
+	kprobe_clear_flag(ap, KPROBE_FLAG_DISABLED);
 	if (!kprobes_all_disarmed)
 		error = arm_kprobe(ap);
 	if (error) {
-		p->flags |= KPROBE_FLAG_DISABLED;
-		ap->flags |= KPROBE_FLAG_DISABLED;
+		kprobe_set_flag(p, KPROBE_FLAG_DISABLED);
+		kprobe_set_flag(ap, KPROBE_FLAG_DISABLED);
 	}
 	return error;
 }

@@ -43,6 +43,10 @@ void kprobes_module_going(int module);
 
 /* Check that flags, lists, hash table and text agree. Returns the probes, without aggregators. */
 s64 kprobes_audit(void);
+/* The same without text as a whole, for who is alone and need not wait for anybody. */
+s64 kprobes_audit_tables(void);
+/* This byte of text need not be as it was loaded. Under kprobe_mutex, or alone. */
+bool kprobes_excuse(u64 addr);
 
 /* The probe (or aggregator) at @addr. Context: kprobe_mutex held, or RCU reader. */
 struct kprobe *get_kprobe(u64 addr);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Tasks are slots that live as long as the machine; a task that ended leaves its slot for reuse. */
+#include <kernel/balance.h>
 #include <kernel/kthread.h>
 #include <kernel/spinlock.h>
 
@@ -99,6 +100,7 @@ void task_entry(struct task_struct *task)
 	for (;;) {
 		local_irq_enable();
 		task->result = task->function(task->argument);
+		check_balance(task->function, TASK_BALANCE);
 		if (task->user && atomic_dec_and_test(&the_machine->user_tasks)) {
 			cmpxchg(&the_machine->state, MACHINE_RUNNING, MACHINE_FINISHED);
 			machine_notify();

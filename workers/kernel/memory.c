@@ -21,6 +21,12 @@ void *copy_bytes(void *to, const void *from, size_t size)
 		in += 4 * sizeof(word_t);
 		barrier();
 	}
+	for (; size >= sizeof(word_t); size -= sizeof(word_t)) {
+		*(word_t *)out = *(const word_t *)in;
+		out += sizeof(word_t);
+		in += sizeof(word_t);
+		barrier();
+	}
 	for (; size; size--) {
 		*out++ = *in++;
 		barrier();
@@ -39,6 +45,11 @@ void *fill_bytes(void *to, int value, size_t size)
 		((word_t *)out)[2] = word;
 		((word_t *)out)[3] = word;
 		out += 4 * sizeof(word_t);
+		barrier();
+	}
+	for (; size >= sizeof(word_t); size -= sizeof(word_t)) {
+		*(word_t *)out = word;
+		out += sizeof(word_t);
 		barrier();
 	}
 	for (; size; size--) {

@@ -15,11 +15,22 @@ void mutex_init(struct mutex *lock)
 	lock->wait_lock.owner = 0;
 	lock->nr_waiters = 0;
 	INIT_LIST_HEAD(&lock->waiters);
+	machine_lock_made(&lock->owner);
+	machine_lock_made(&lock->wait_lock.owner);
+}
+
+static bool take(struct mutex *lock)
+{
+	return cmpxchg(&lock->owner, 0, (u64)current) == 0;
 }
 
 bool mutex_trylock(struct mutex *lock)
 {
-	return cmpxchg(&lock->owner, 0, (u64)current) == 0;
+	bool taken = take(lock);
+
+	if (taken)
+		machine_lock_acquired(&lock->owner, LOCK_TRY);
+	return taken;
 }
 
 bool mutex_is_held(const struct mutex *lock)
@@ -42,7 +53,7 @@ static void mutex_lock_slowpath(struct mutex *lock)
 
 		/* Blocked before the try, the try before sleeping; pairs with mutex_unlock(). */
 		set_current_blocked();
-		if (mutex_trylock(lock))
+		if (take(lock))
 			break;
 		owner = (struct task_struct *)READ_ONCE(lock->owner);
 		before = wait_begin(WAIT_MUTEX, lock, owner ? owner->index + 1 : 0);
@@ -61,8 +72,9 @@ void mutex_lock(struct mutex *lock)
 	might_sleep();
 	if (unlikely(mutex_is_held(lock)))
 		report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_MUTEX, (u64)lock, 1);
-	if (!mutex_trylock(lock))
+	if (!take(lock))
 		mutex_lock_slowpath(lock);
+	machine_lock_acquired(&lock->owner, 0);
 }
 
 void mutex_unlock(struct mutex *lock)
@@ -70,6 +82,7 @@ void mutex_unlock(struct mutex *lock)
 	struct task_struct *first = NULL;
 	u32 flags;
 
+	machine_lock_released(&lock->owner);
 	if (unlikely(!mutex_is_held(lock)))
 		report_finding(FINDING_BAD_STATE, NULL, (u64)lock, READ_ONCE(lock->owner),
 			       (u64)current);

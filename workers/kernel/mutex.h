@@ -17,8 +17,8 @@ struct mutex {
 #define DEFINE_MUTEX(name) struct mutex name = MUTEX_INIT(name)
 
 void mutex_init(struct mutex *lock);
-void mutex_lock(struct mutex *lock);
-bool mutex_trylock(struct mutex *lock);
+__passed_over void mutex_lock(struct mutex *lock);
+__passed_over bool mutex_trylock(struct mutex *lock);
 void mutex_unlock(struct mutex *lock);
 bool mutex_is_held(const struct mutex *lock);   /* by the running task */
 

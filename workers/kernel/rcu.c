@@ -12,6 +12,7 @@
  */
 #include <error.h>
 #include <finding.h>
+#include <kernel/balance.h>
 #include <kernel/completion.h>
 #include <kernel/kthread.h>
 #include <kernel/mutex.h>
@@ -46,11 +47,12 @@ static bool rcu_seq_done(u64 snap)
 }
 
 /* The value that seq has when a full grace period lies after now. */
-static u64 rcu_seq_snap(void)
+static u64 rcu_seq_snap(u64 *began)
 {
 	u64 snap;
 
 	smp_mb(); /* The caller's removals before the sequence is read. */
+	*began = machine_grace_period_begins(PREEMPT_OFF_READERS);
 	snap = (READ_ONCE(rcu.seq) + 2 * RCU_SEQ_STATE_MASK + 1) & ~RCU_SEQ_STATE_MASK;
 	smp_mb();
 	return snap;
@@ -85,12 +87,14 @@ static void rcu_gp_interrupt(void *info)
 {
 	struct cpu *cpu = this_cpu();
 
+	machine_quiescent(false);
 	/*
 	 * The csd is unlocked before need_qs is read: a leader that has set it, and
 	 * finds the csd still locked, sends no interrupt. Pairs with its xchg().
 	 */
 	smp_mb();
-	if (cpu->preempt_count || interrupted_in_slot())
+	/* A handler that it came into is a reader, also where it has interrupts on. */
+	if (cpu->preempt_count || cpu->irq_depth > 1 || interrupted_in_slot())
 		cpu->preempt_work |= PREEMPT_WORK_QS;
 	else
 		report_qs(cpu->id, false);
@@ -102,6 +106,7 @@ void rcu_irq_exit_check(void)
 
 	if (!(cpu->preempt_work & PREEMPT_WORK_QS))
 		return;
+	machine_quiescent(false);
 	if (cpu->preempt_count || cpu->irq_depth > 1 || interrupted_in_slot())
 		return;
 	cpu->preempt_work &= ~PREEMPT_WORK_QS;
@@ -113,6 +118,7 @@ void rcu_report_late_qs(void)
 	u32 flags = local_irq_save();
 	struct cpu *cpu = this_cpu();
 
+	machine_quiescent(false);
 	cpu->preempt_work &= ~PREEMPT_WORK_QS;
 	report_qs(cpu->id, true);
 	local_irq_restore(flags);
@@ -122,17 +128,20 @@ void rcu_note_context_switch(void)
 {
 	struct cpu *cpu = this_cpu();
 
+	machine_quiescent(false);
 	cpu->preempt_work &= ~PREEMPT_WORK_QS;
 	report_qs(cpu->id, true);
 }
 
 void rcu_momentary_eqs(void)
 {
+	machine_quiescent(true);
 	report_qs(smp_processor_id(), true);
 }
 
 void rcu_idle_enter(void)
 {
+	machine_quiescent(false);
 	/* Every read of this CPU before it counts as idle; pairs with the leader's. */
 	(void)xchg(&this_cpu()->in_eqs, 1);
 }
@@ -140,6 +149,20 @@ void rcu_idle_enter(void)
 void rcu_idle_exit(void)
 {
 	(void)xchg(&this_cpu()->in_eqs, 0);
+}
+
+bool rcu_nmi_enter(void)
+{
+	if (!READ_ONCE(this_cpu()->in_eqs))
+		return false;
+	/* Before any read of the handler: who saw the CPU idle has removed what it removes. */
+	rcu_idle_exit();
+	return true;
+}
+
+void rcu_nmi_exit(void)
+{
+	rcu_idle_enter();
 }
 
 static void ask_cpus(cpumask_t mask)
@@ -213,10 +236,10 @@ static void rcu_gp(void)
 
 void synchronize_rcu(void)
 {
-	u64 snap;
+	u64 began, snap;
 
 	might_sleep();
-	snap = rcu_seq_snap();
+	snap = rcu_seq_snap(&began);
 	while (!rcu_seq_done(snap)) {
 		mutex_lock(&rcu.gp_mutex);
 		if (!rcu_seq_done(snap))
@@ -224,17 +247,28 @@ void synchronize_rcu(void)
 		mutex_unlock(&rcu.gp_mutex);
 	}
 	smp_mb(); /* The grace period before what the caller does next. */
+	machine_grace_period_ends(PREEMPT_OFF_READERS, began);
 }
 
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 {
 	head->func = func;
+	machine_callback_queued(head);
 	if (llist_add((struct llist_node *)head, &callbacks))
 		wake_up_process(READ_ONCE(callback_task));
 }
 
 static_assert(offsetof(struct rcu_head, next) == offsetof(struct llist_node, next),
 	      "an rcu_head is queued as an llist_node");
+
+static void run_callback(struct rcu_head *head)
+{
+	void (*func)(struct rcu_head *head) = head->func;
+
+	machine_callback_runs(head);
+	func(head);
+	check_balance(func, TASK_BALANCE);
+}
 
 static s64 run_callbacks(void *unused)
 {
@@ -256,7 +290,7 @@ static s64 run_callbacks(void *unused)
 			struct rcu_head *head = (struct rcu_head *)node;
 
 			next = node->next;
-			head->func(head);
+			run_callback(head);
 			cond_resched();
 		}
 	}

@@ -48,6 +48,10 @@ void rcu_irq_exit_check(void);
 void rcu_idle_enter(void);
 void rcu_idle_exit(void);
 
+/* An NMI begins: RCU watches, also if the CPU is idle; then true, and rcu_nmi_exit() ends it. */
+bool rcu_nmi_enter(void);
+void rcu_nmi_exit(void);
+
 void rcu_init(void);
 
 #endif

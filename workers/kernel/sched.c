@@ -5,6 +5,7 @@
  */
 #include <finding.h>
 #include <kernel/rcu.h>
+#include <kernel/rcu_tasks.h>
 #include <kernel/sched.h>
 #include <kernel/spinlock.h>
 #include <trace.h>
@@ -99,9 +100,12 @@ void might_sleep(void)
 void schedule(void)
 {
 	might_sleep();
+	machine_reader_ends(TASK_READERS);
+	rcu_tasks_qs();
 	local_irq_disable();
 	__schedule(false);
 	local_irq_enable();
+	machine_reader_begins(TASK_READERS);
 }
 
 void set_current_blocked(void)
@@ -169,7 +173,7 @@ void cond_resched(void)
 
 	if (likely(!(READ_ONCE(cpu->preempt_work) & PREEMPT_WORK_RESCHED)))
 		return;
-	if (cpu->preempt_count || cpu->irq_off || cpu->curr == cpu->idle)
+	if (cpu->preempt_count || cpu->irq_off || cpu->irq_depth || cpu->curr == cpu->idle)
 		return;
 	local_irq_disable();
 	__schedule(true);
@@ -181,17 +185,21 @@ void yield(void)
 	struct cpu *cpu = this_cpu();
 
 	might_sleep();
+	machine_reader_ends(TASK_READERS);
+	rcu_tasks_qs();
 	local_irq_disable();
 	cpu->preempt_work |= PREEMPT_WORK_EXPIRED;
 	__schedule(true);
 	local_irq_enable();
+	machine_reader_begins(TASK_READERS);
 }
 
 void preempt_slowpath(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (cpu->irq_off)
+	/* In a handler, also in one that has interrupts on, it is done at its end. */
+	if (cpu->irq_off || cpu->irq_depth)
 		return;
 	if (cpu->preempt_work & PREEMPT_WORK_QS)
 		rcu_report_late_qs();

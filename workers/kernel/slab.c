@@ -10,6 +10,7 @@
  */
 #include <finding.h>
 #include <kernel/fault.h>
+#include <kernel/sched.h>
 #include <kernel/slab_internal.h>
 #include <kernel/spinlock.h>
 #include <memory.h>
@@ -237,6 +238,8 @@ void *kmalloc(size_t size, u32 flags)
 {
 	struct slab_object *object = NULL;
 
+	if (!(flags & GFP_ATOMIC))
+		might_sleep();
 	if (!(flags & GFP_NOFAIL) && should_fail(the_machine->config.fail_alloc)) {
 		atomic_inc(&slab_stats.injected);
 	} else if (size < the_machine->region[REGION_HEAP].size) {

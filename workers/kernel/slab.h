@@ -5,8 +5,8 @@
 
 #include <machine.h>
 
-#define GFP_KERNEL 0x0
-#define GFP_ATOMIC 0x1        /* the same here: no allocation sleeps */
+#define GFP_KERNEL 0x0        /* where sleeping is allowed, though no allocation sleeps here */
+#define GFP_ATOMIC 0x1        /* anywhere */
 #define GFP_NOFAIL 0x2        /* not subject to config.fail_alloc */
 
 #define POISON_FREE 0x6b

@@ -9,6 +9,7 @@
  */
 #include <error.h>
 #include <finding.h>
+#include <kernel/balance.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <percpu.h>
@@ -33,11 +34,12 @@ cpumask_t online_mask(void)
 	return mask;
 }
 
-static void csd_lock_wait(struct call_single_data *csd, u32 cpu)
+static __passed_over void csd_lock_wait(struct call_single_data *csd, u32 cpu)
 {
 	u32 flags = smp_load_acquire(&csd->flags);
 	struct wait_note before;
 
+	machine_waits_for_cpus(cpumask_of(cpu));
 	if (!(flags & CSD_FLAG_LOCK))
 		return;
 	before = wait_begin(WAIT_CROSS_CALL, csd, cpumask_of(cpu));
@@ -77,12 +79,21 @@ static void check_call_context(bool wait)
 			       cpu->preempt_count, cpu->irq_off, cpu->irq_depth);
 }
 
+/* Interrupts are off, here or on the CPU that was called. */
+static void run_func(smp_call_func_t func, void *info)
+{
+	struct balance before = balance_here();
+
+	trace_event(EVENT_CALL_RUN, (u64)func, (u64)info);
+	func(info);
+	check_balance(func, before);
+}
+
 static void call_here(smp_call_func_t func, void *info)
 {
 	u32 flags = local_irq_save();
 
-	trace_event(EVENT_CALL_RUN, (u64)func, (u64)info);
-	func(info);
+	run_func(func, info);
 	local_irq_restore(flags);
 }
 
@@ -155,11 +166,12 @@ static cpumask_t unacked_mask(const struct call_function_data *data, cpumask_t m
 	return left;
 }
 
-static void wait_for_acks(struct call_function_data *data, cpumask_t mask)
+static __passed_over void wait_for_acks(struct call_function_data *data, cpumask_t mask)
 {
 	struct wait_note before = wait_begin(WAIT_CROSS_CALL, data, mask);
 	u32 left;
 
+	machine_waits_for_cpus(mask);
 	while ((left = smp_load_acquire(&data->unacked))) {
 		current->wait.value = unacked_mask(data, mask);
 		machine_relax_while(&data->unacked, left);
@@ -226,8 +238,7 @@ static void run_sync(struct call_single_data *csd)
 {
 	u32 *unacked = csd->unacked;
 
-	trace_event(EVENT_CALL_RUN, (u64)csd->func, (u64)csd->info);
-	csd->func(csd->info);
+	run_func(csd->func, csd->info);
 	csd_unlock(csd);
 	/* The count lies in its sender's per-CPU data: the sender waits for 0. */
 	if (unacked && atomic_dec_and_test(unacked))
@@ -240,8 +251,7 @@ static void run_async(struct call_single_data *csd)
 	void *info = csd->info;
 
 	csd_unlock(csd);
-	trace_event(EVENT_CALL_RUN, (u64)func, (u64)info);
-	func(info);
+	run_func(func, info);
 }
 
 void generic_smp_call_function_interrupt(void)

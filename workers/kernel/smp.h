@@ -24,10 +24,11 @@ struct call_single_data {
 	u32 *unacked;         /* count of calls not done, or NULL; the last one wakes */
 };
 
-int smp_call_function_single(int cpu, smp_call_func_t func, void *info, bool wait);
+__passed_over int smp_call_function_single(int cpu, smp_call_func_t func, void *info, bool wait);
 int smp_call_function_single_async(int cpu, struct call_single_data *csd);
+__passed_over
 void smp_call_function_many(cpumask_t mask, smp_call_func_t func, void *info, bool wait);
-void on_each_cpu(smp_call_func_t func, void *info, bool wait);
+__passed_over void on_each_cpu(smp_call_func_t func, void *info, bool wait);
 
 /* Every CPU fetches its instructions anew, and no int3 handler entered before still runs. */
 void sync_each_cpu(void);

@@ -22,10 +22,12 @@ void raw_spin_lock(u32 *owner)
 		machine_relax_while(owner, holder);
 		wait_end(before);
 	}
+	machine_lock_acquired(owner, 0);
 }
 
 void raw_spin_unlock(u32 *owner)
 {
+	machine_lock_released(owner);
 	smp_store_release(owner, 0);
 	machine_wake(owner);
 }
@@ -39,8 +41,10 @@ void spin_lock(spinlock_t *lock)
 bool spin_trylock(spinlock_t *lock)
 {
 	preempt_disable();
-	if (cmpxchg(&lock->owner, 0, smp_processor_id() + 1) == 0)
+	if (cmpxchg(&lock->owner, 0, smp_processor_id() + 1) == 0) {
+		machine_lock_acquired(&lock->owner, LOCK_TRY);
 		return true;
+	}
 	preempt_enable();
 	return false;
 }

@@ -12,13 +12,13 @@ typedef struct {
 #define DEFINE_SPINLOCK(name) spinlock_t name
 
 /* Without preemption control: for who has interrupts off already (the scheduler). */
-void raw_spin_lock(u32 *owner);
+__passed_over void raw_spin_lock(u32 *owner);
 void raw_spin_unlock(u32 *owner);
 
-void spin_lock(spinlock_t *lock);
-bool spin_trylock(spinlock_t *lock);
+__passed_over void spin_lock(spinlock_t *lock);
+__passed_over bool spin_trylock(spinlock_t *lock);
 void spin_unlock(spinlock_t *lock);
-u32 spin_lock_irqsave(spinlock_t *lock);
+__passed_over u32 spin_lock_irqsave(spinlock_t *lock);
 void spin_unlock_irqrestore(spinlock_t *lock, u32 flags);
 
 #endif

@@ -8,6 +8,8 @@
  */
 #include <error.h>
 #include <finding.h>
+#include <kernel/balance.h>
+#include <kernel/cpu_hotplug.h>
 #include <kernel/kthread.h>
 #include <kernel/mutex.h>
 #include <kernel/rcu.h>
@@ -110,10 +112,13 @@ static struct cpu_stop_work *take_work(struct cpu_stopper *stopper)
 static void run_work(struct cpu_stop_work *work)
 {
 	struct cpu_stop_done *done = work->done;
+	struct balance before;
 	int ret;
 
 	preempt_disable();
+	before = balance_here();
 	ret = work->fn(work->arg);
+	check_balance(work->fn, before);
 	if (ret)
 		WRITE_ONCE(done->ret, ret);
 	preempt_enable_no_resched();
@@ -203,7 +208,7 @@ static int multi_cpu_stop(void *data)
 	return err;
 }
 
-int stop_machine(cpu_stop_fn_t fn, void *data, cpumask_t mask)
+int stop_machine_cpuslocked(cpu_stop_fn_t fn, void *data, cpumask_t mask)
 {
 	struct multi_stop_data msdata = { .fn = fn, .data = data, .active = mask };
 	struct cpu_stop_work works[MAX_CPUS];
@@ -212,6 +217,7 @@ int stop_machine(cpu_stop_fn_t fn, void *data, cpumask_t mask)
 	int cpu;
 
 	might_sleep();
+	check_cpus_held();
 	mutex_lock(&stop_cpus_mutex);
 	msdata.stopped = online_mask();
 	msdata.num_threads = __builtin_popcountl(msdata.stopped);
@@ -232,6 +238,16 @@ int stop_machine(cpu_stop_fn_t fn, void *data, cpumask_t mask)
 	wait_for_completion(&done.completion);
 	mutex_unlock(&stop_cpus_mutex);
 	return queued ? done.ret : -ENOENT;
+}
+
+int stop_machine(cpu_stop_fn_t fn, void *data, cpumask_t mask)
+{
+	int error;
+
+	cpus_read_lock();
+	error = stop_machine_cpuslocked(fn, data, mask);
+	cpus_read_unlock();
+	return error;
 }
 
 int stop_one_cpu(int cpu, cpu_stop_fn_t fn, void *arg)

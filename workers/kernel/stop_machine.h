@@ -8,8 +8,14 @@
 
 typedef int (*cpu_stop_fn_t)(void *arg);
 
-/* @mask 0 = the first online CPU only runs @fn; all are stopped in any case. */
+/*
+ * @mask 0 = the first online CPU only runs @fn; all are stopped in any case.
+ * Context: task, may sleep; takes the lock of the set of CPUs for reading.
+ */
 int stop_machine(cpu_stop_fn_t fn, void *data, cpumask_t mask);
+
+/* The same for a caller who holds that lock. */
+int stop_machine_cpuslocked(cpu_stop_fn_t fn, void *data, cpumask_t mask);
 
 /* Run @fn on @cpu in its stopper, at the highest priority; wait. -ENOENT if it is disabled. */
 int stop_one_cpu(int cpu, cpu_stop_fn_t fn, void *arg);

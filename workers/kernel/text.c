@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The symbols of text, and the life of its modules. */
 #include <error.h>
+#include <finding.h>
 #include <kernel/kprobes.h>
 #include <kernel/smp.h>
 #include <kernel/spinlock.h>
@@ -8,6 +9,9 @@
 #include <memory.h>
 
 static DEFINE_SPINLOCK(module_lock); /* state and refs of the_machine->text.module[] */
+
+/* Who unloaded a module last; for reports. Whoever moves it to MODULE_GONE writes. */
+static struct side unloaders[MAX_TEXT_MODULES];
 
 static const struct text_function *functions(void)
 {
@@ -66,6 +70,33 @@ int text_module_at(u64 addr)
 	return -1;
 }
 
+bool text_holds_several(u64 addr, size_t length)
+{
+	return text_insn_at(addr)->length < length &&
+	       !compare_bytes(text_alias(addr), text_pristine(addr), length);
+}
+
+bool text_is_there(u64 addr)
+{
+	int module = text_module_at(addr);
+
+	return module < 0 ||
+	       READ_ONCE(the_machine->text.module[module].state) == MODULE_LIVE;
+}
+
+void text_check_there(u64 addr)
+{
+	int index = is_slot_area(addr) ? -1 : text_module_at(addr);
+	const struct text_module *module;
+
+	if (index < 0)
+		return;
+	module = &the_machine->text.module[index];
+	if (unlikely(READ_ONCE(module->state) == MODULE_GONE))
+		report_finding(FINDING_FREED_TEXT, &unloaders[index], addr, module->start,
+			       module->size);
+}
+
 static struct text_module *module_at(int index)
 {
 	if (index < 0 || index >= (int)the_machine->text.nr_modules)
@@ -108,7 +139,7 @@ static int change_state(struct text_module *module, enum module_state from, enum
 	else if (module->refs)
 		error = -EBUSY;
 	else
-		module->state = to;
+		WRITE_ONCE(module->state, to);
 	spin_unlock_irqrestore(&module_lock, flags);
 	return error;
 }
@@ -121,15 +152,19 @@ int text_module_unload(int index)
 	if (error)
 		return error;
 	kprobes_module_going(index);
+	record_side(&unloaders[index]);
+	machine_text_freed(module->start, module->size);
 	return change_state(module, MODULE_GOING, MODULE_GONE);
 }
 
 int text_module_load(int index)
 {
 	struct text_module *module = module_at(index);
+	int error = module ? change_state(module, MODULE_GONE, MODULE_COMING) : -EINVAL;
 
-	if (!module || READ_ONCE(module->state) != MODULE_GONE)
-		return -EINVAL;
+	if (error)
+		return error;
+	machine_text_allocated(module->start, module->size);
 	/* Breakpoints of probes that are gone are still there: the old text was not touched. */
 	mutex_lock(&text_mutex);
 	for (u64 addr = module->start; addr < module->start + module->size; addr++) {
@@ -138,5 +173,5 @@ int text_module_load(int index)
 	}
 	sync_each_cpu();
 	mutex_unlock(&text_mutex);
-	return change_state(module, MODULE_GONE, MODULE_LIVE);
+	return change_state(module, MODULE_COMING, MODULE_LIVE);
 }

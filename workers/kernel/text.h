@@ -43,7 +43,7 @@ static inline const struct text_insn *text_insn_at(u64 addr)
 static inline u64 text_call(u64 addr, u64 a, u64 b)
 {
 	trace_event(EVENT_TEXT_CALL, addr, a);
-	return ((u64 (*)(u64, u64))addr)(a, b);
+	return machine_call_text(addr, a, b);
 }
 
 /* The function that covers @addr (the table is sorted by address), or NULL. */
@@ -56,14 +56,23 @@ bool is_text_data(u64 addr);
 /* The index of the module whose text covers @addr, or -1. */
 int text_module_at(u64 addr);
 
+/* True if more than one instruction stands in [addr, addr + length) now. */
+bool text_holds_several(u64 addr, size_t length);
+
+/* A module that is not there has no text: what is left there is restored when it comes back. */
+bool text_is_there(u64 addr);
+
+/* Report who writes text of a module that is not there. */
+void text_check_there(u64 addr);
+
 /* Hold a module against unloading; false = it is not there any more. */
 bool try_module_get(int module);
 void module_put(int module);
 
 /*
  * Unload: probes in it are gone afterwards. -EBUSY if somebody holds it, -EINVAL if
- * it is not live. The caller sees to it that no CPU runs the module's text.
- * Load again: the text is as it was loaded at first.
+ * it is not live. Who runs the module's text holds it.
+ * Load again: the text is as it was loaded at first. -EINVAL if it is there.
  */
 int text_module_unload(int module);
 int text_module_load(int module);

@@ -13,7 +13,7 @@ static s64 compare_chunk(u64 start, enum finding_kind kind, bool (*excused)(u64 
 	for (u64 addr = start; addr < start + CHUNK; addr++) {
 		u8 expected = *text_pristine(addr), found = READ_ONCE(*text_alias(addr));
 
-		if (found == expected || (excused && excused(addr)))
+		if (found == expected || (excused && excused(addr)) || !text_is_there(addr))
 			continue;
 		if (!different++)
 			report_finding(kind, text_last_writer(addr), addr, expected, found);

@@ -7,8 +7,13 @@
  * breakpoint does what the new instruction does, from its description.
  *
  * stop_machine: every CPU stands with interrupts off while one writes.
+ *
+ * Where several instructions become one, a task may have been preempted between
+ * them: it has to leave before their bytes are overwritten, whatever the way.
  */
 #include <finding.h>
+#include <irqflags.h>
+#include <kernel/rcu_tasks.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/stop_machine.h>
@@ -27,17 +32,19 @@ struct text_poke_loc {
 	struct poke_insn insn;/* what a trap does meanwhile */
 	u8 length;            /* bytes */
 	u8 bytes[POKE_MAX_LENGTH];
+	bool several;         /* more than one instruction stands there now */
 };
 
 /* Who wrote @length bytes at @addr last. Written under text_mutex, read by reports. */
 struct text_writer {
 	u64 addr;             /* 0 = none */
 	u64 length;
+	bool in_place;        /* no other CPU runs it, so none was made to fetch it anew */
 	struct side side;
 };
 
 DEFINE_MUTEX(text_mutex);
-struct poke_stats poke_stats;
+struct poke_stats poke_stats __statistics;
 
 /*
  * Queued replacements, sorted by address. Written under text_mutex while all
@@ -62,20 +69,26 @@ static void check_text_mutex(void)
 			       preempt_count(), irqs_disabled(), in_interrupt());
 }
 
-static void note_writer(u64 addr, size_t length)
+static void note_writer(u64 addr, size_t length, bool in_place)
 {
 	struct text_writer *writer = &text_writers[addr % MAX_WRITERS];
 
+	machine_text_writing(addr, length);
+	if (MACHINE_MODELS_FETCH)
+		return;
 	WRITE_ONCE(writer->addr, 0);
 	smp_wmb(); /* Nobody's while it changes; pairs with text_last_writer(). */
 	record_side(&writer->side);
 	writer->length = length;
+	writer->in_place = in_place;
 	smp_store_release(&writer->addr, addr);
 	smp_store_release(&newest_writer, writer);
 }
 
 const struct side *text_last_writer(u64 addr)
 {
+	if (MACHINE_MODELS_FETCH)
+		return machine_text_writer(addr);
 	for (u64 start = addr; addr - start < 16; start--) {
 		const struct text_writer *writer = &text_writers[start % MAX_WRITERS];
 
@@ -105,6 +118,29 @@ static void write_slowly(u8 *to, const u8 *bytes, size_t length)
 	}
 }
 
+/* In as few stores as there can be; CPUs fetch, and reports look, meanwhile. */
+static void write_at_once(u8 *to, const u8 *bytes, size_t length)
+{
+	u64 word;
+	u32 half;
+
+	for (; length >= sizeof(word); length -= sizeof(word)) {
+		copy_bytes(&word, bytes, sizeof(word));
+		__atomic_store_n((u64 *)to, word, __ATOMIC_RELAXED);
+		to += sizeof(word);
+		bytes += sizeof(word);
+	}
+	if (length >= sizeof(half)) {
+		copy_bytes(&half, bytes, sizeof(half));
+		__atomic_store_n((u32 *)to, half, __ATOMIC_RELAXED);
+		to += sizeof(half);
+		bytes += sizeof(half);
+		length -= sizeof(half);
+	}
+	for (; length; length--)
+		WRITE_ONCE(*to++, *bytes++);
+}
+
 static void write_text(u64 addr, const u8 *bytes, size_t length)
 {
 	u64 shown = 0;
@@ -114,13 +150,15 @@ static void write_text(u64 addr, const u8 *bytes, size_t length)
 	if (unlikely(the_machine->config.write_delay))
 		write_slowly(text_alias(addr), bytes, length);
 	else
-		copy_bytes(text_alias(addr), bytes, length);
+		write_at_once(text_alias(addr), bytes, length);
 	poke_stats.writes++;
 }
 
 /* Real hardware seldom shows it when a CPU was left out: so it is looked at. */
 static void check_all_synced(const struct text_writer *writer)
 {
+	if (MACHINE_MODELS_FETCH)
+		return;
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
 		u64 synced = READ_ONCE(cpu_at(cpu)->synced);
 		struct side other;
@@ -135,26 +173,41 @@ static void check_all_synced(const struct text_writer *writer)
 
 static bool is_live(u64 addr)
 {
-	int module = text_module_at(addr);
-
-	return !is_slot_area(addr) &&
-	       (module < 0 || the_machine->text.module[module].state == MODULE_LIVE);
+	return !is_slot_area(addr) && text_is_there(addr);
 }
 
-/* Every CPU has fetched the instruction at @addr anew since a part of it was written. */
+/* What @addr is a part of: something to be replaced, or an instruction. Returns its length. */
+static u32 unit_around(u64 addr, u64 *start)
+{
+	for (u32 n = 0; n < poke_nr; n++) {
+		*start = poke_vec[n].addr;
+		if (addr - *start < poke_vec[n].length)
+			return poke_vec[n].length;
+	}
+	for (*start = addr; is_text(*start) && addr - *start < MAX_INSN_LENGTH; --*start) {
+		if (text_insn_at(*start)->length > addr - *start)
+			return text_insn_at(*start)->length;
+	}
+	return 0;
+}
+
+/*
+ * Before a part of an instruction is written, every CPU has fetched the other parts that it
+ * could run: behind a first byte that traps there are none.
+ */
 static void check_insn_synced(u64 addr)
 {
-	u64 start = addr;
+	u64 start;
+	u32 length;
 
-	while (is_text(start) && addr - start < MAX_INSN_LENGTH &&
-	       text_insn_at(start)->length <= addr - start)
-		start--;
-	if (!is_text(start) || !is_live(addr))
+	if (MACHINE_MODELS_FETCH || !is_live(addr))
 		return;
-	for (u64 byte = start; byte - start < text_insn_at(start)->length; byte++) {
+	length = unit_around(addr, &start);
+	for (u64 byte = start; byte - start < length; byte++) {
 		const struct text_writer *writer = &text_writers[byte % MAX_WRITERS];
+		bool behind_trap = addr != start && byte != start;
 
-		if (writer->addr == byte)
+		if (writer->addr == byte && !writer->in_place && !behind_trap)
 			check_all_synced(writer);
 	}
 }
@@ -162,9 +215,25 @@ static void check_insn_synced(u64 addr)
 void text_poke(u64 addr, const void *bytes, size_t length)
 {
 	check_text_mutex();
+	text_check_there(addr);
 	check_insn_synced(addr);
-	note_writer(addr, length);
+	note_writer(addr, length, false);
 	write_text(addr, bytes, length);
+}
+
+void text_poke_in_place(u64 addr, const void *bytes, size_t length)
+{
+	u32 flags;
+
+	check_text_mutex();
+	text_check_there(addr);
+	machine_text_insn(addr, bytes, length);
+	/* An interrupt of this CPU may run it: it meets all of it, and fetches it anew. */
+	flags = local_irq_save();
+	note_writer(addr, length, true);
+	write_text(addr, bytes, length);
+	sync_core();
+	local_irq_restore(flags);
 }
 
 /* What the CPUs share while they stand. */
@@ -198,8 +267,8 @@ static void text_poke_smp_batch(const struct text_poke_loc *loc, u32 nr)
 	struct poke_stop stop = { .loc = loc, .nr = nr };
 
 	for (u32 n = 0; n < nr; n++)
-		note_writer(loc[n].addr, loc[n].length);
-	stop_machine(poke_stopped, &stop, online_mask());
+		note_writer(loc[n].addr, loc[n].length, false);
+	stop_machine_cpuslocked(poke_stopped, &stop, online_mask());
 }
 
 void text_poke_byte(u64 addr, u8 byte)
@@ -242,6 +311,15 @@ static void put_poke_refs(void)
 	}
 }
 
+static bool replaces_several(const struct text_poke_loc *loc, u32 nr)
+{
+	for (u32 n = 0; n < nr; n++) {
+		if (loc[n].several)
+			return true;
+	}
+	return false;
+}
+
 static void text_poke_int3_batch(const struct text_poke_loc *loc, u32 nr)
 {
 	const u8 int3 = INT3_INSN_OPCODE;
@@ -251,6 +329,9 @@ static void text_poke_int3_batch(const struct text_poke_loc *loc, u32 nr)
 	for (u32 n = 0; n < nr; n++)
 		text_poke(loc[n].addr, &int3, 1);
 	sync_each_cpu();
+	/* Nobody gets past a first byte any more: wait for those who have. */
+	if (replaces_several(loc, nr))
+		synchronize_rcu_tasks();
 	/* All CPUs trap at the first byte: nobody reads the others. */
 	for (u32 n = 0; n < nr; n++) {
 		if (loc[n].length == 1)
@@ -280,7 +361,9 @@ void text_poke_finish(void)
 		return;
 	poke_stats.batches++;
 	poke_stats.entries += poke_nr;
-	if (the_machine->config.poke_method == POKE_STOP_MACHINE)
+	/* Where CPUs stand tasks may still have been preempted anywhere. */
+	if (the_machine->config.poke_method == POKE_STOP_MACHINE &&
+	    !replaces_several(poke_vec, poke_nr))
 		text_poke_smp_batch(poke_vec, poke_nr);
 	else
 		text_poke_int3_batch(poke_vec, poke_nr);
@@ -301,8 +384,10 @@ void text_poke_queue(u64 addr, const void *bytes, size_t length, const void *emu
 		report_finding(FINDING_BAD_STATE, NULL, addr, *(const u8 *)bytes, 0, length);
 		return;
 	}
+	machine_text_insn(addr, bytes, length);
 	loc->addr = addr;
 	loc->length = length;
+	loc->several = text_holds_several(addr, length);
 	copy_bytes(loc->bytes, bytes, length);
 	poke_nr++;
 }

@@ -31,15 +31,23 @@ void text_poke(u64 addr, const void *bytes, size_t length);
 
 /*
  * Write one byte, and return when every CPU fetches it and no breakpoint handler
- * entered before still runs. Context: text_mutex held, interrupts on, may sleep.
+ * entered before still runs. Context: cpu_hotplug_lock and text_mutex held, may sleep.
  */
 void text_poke_byte(u64 addr, u8 byte);
 
 /*
- * Replace the instruction at @addr by another one (of at most POKE_MAX_LENGTH bytes). A CPU
- * that comes by meanwhile does what @emulate says; NULL = the new bytes.
+ * The same for text that no CPU but this one runs: when it returns, this CPU runs what was
+ * written, in its interrupts too. Context: text_mutex held, no task rests inside.
+ */
+void text_poke_in_place(u64 addr, const void *bytes, size_t length);
+
+/*
+ * Replace the instruction at @addr, or all that stand in @length bytes (at most
+ * POKE_MAX_LENGTH), by one. A CPU that comes by meanwhile does what @emulate says; NULL = the
+ * new bytes. They may be several again if they are what was loaded.
  * queue: takes effect by text_poke_finish() at the latest. bp: now.
- * Context: text_mutex held from the first queue to finish, interrupts on, may sleep.
+ * Context: text_mutex held from the first queue to finish, and cpu_hotplug_lock around it;
+ * interrupts on, may sleep.
  */
 void text_poke_queue(u64 addr, const void *bytes, size_t length, const void *emulate);
 void text_poke_finish(void);

@@ -27,6 +27,7 @@ struct supervisor {
 	bool ended;
 	bool standing;        /* frozen or lost: no more ticks */
 	u64 next_watch;       /* ns */
+	u64 next_tick;        /* ns */
 };
 
 static void tell(struct supervisor *s, char what)
@@ -154,11 +155,24 @@ static int open_children(struct supervisor *s)
 	return s->children < 0 ? -errno : 0;
 }
 
+/* Let time pass for CPUs: devices when they are due, and ticks; returns when to look again, ns. */
+static u64 interrupt_cpus(struct supervisor *s, u64 now)
+{
+	u32 tick_us = the_machine->config.tick_us ?: IDLE_TURN_US;
+	u64 device;
+
+	if (s->standing)
+		return now + 100000000UL;
+	if (now >= s->next_tick)
+		s->next_tick = now + (tick_cpus() ? tick_us : IDLE_TURN_US) * 1000UL;
+	device = devices_turn(now);
+	return device && device < s->next_tick ? device : s->next_tick;
+}
+
 int supervise(int control_fd, int status_fd)
 {
 	struct supervisor s = { .control = control_fd, .status = status_fd };
-	u32 tick_us = the_machine->config.tick_us ?: IDLE_TURN_US;
-	bool ticking = false;
+	u64 next = 0;
 	int error = open_children(&s);
 
 	if (error)
@@ -170,12 +184,12 @@ int supervise(int control_fd, int status_fd)
 			{ .fd = notify_fd, .events = POLLIN },
 			{ .fd = s.children, .events = POLLIN },
 		};
-		u64 us = s.standing ? 100000 : ticking ? tick_us : IDLE_TURN_US;
-		struct timespec patience = { .tv_nsec = us * 1000 };
+		u64 now = machine_now();
+		struct timespec patience = { .tv_nsec = next > now ? next - now : 0 };
 		int ready = ppoll(fds, ARRAY_SIZE(fds), &patience, NULL);
 
-		if (ready == 0 && !s.standing)
-			ticking = tick_cpus();
+		if (ready == 0)
+			next = interrupt_cpus(&s, machine_now());
 		if (fds[1].revents && ready > 0)
 			hear_cpus(&s);
 		if (fds[2].revents && ready > 0)

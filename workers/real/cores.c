@@ -46,12 +46,24 @@ static struct core_line *line_of(const struct cpu *cpu)
 	return &lines[cpu->id % the_machine->config.cores];
 }
 
+/* An NMI that came while this thread holds the lock would wait for it, if it wakes somebody. */
+static void hold_nmis_off(int more)
+{
+	struct cpu *self = this_cpu();
+
+	barrier();
+	if (self)
+		WRITE_ONCE(self->nmi_off, self->nmi_off + more);
+	barrier();
+}
+
 /*
  * Who waits for the lock sleeps: its holder may have lost its core to the host.
  * False after a while: then the holder died, and so did the machine.
  */
 static bool lock_line(struct core_line *line)
 {
+	hold_nmis_off(1);
 	if (cmpxchg(&line->lock, LOCK_FREE, LOCK_TAKEN) == LOCK_FREE)
 		return true;
 	for (int turn = 0; turn < LOCK_TURNS; turn++) {
@@ -59,6 +71,7 @@ static bool lock_line(struct core_line *line)
 			return true;
 		futex_wait(&line->lock, LOCK_CONTENDED, LOCK_TURN_NS);
 	}
+	hold_nmis_off(-1);
 	return false;
 }
 
@@ -66,6 +79,7 @@ static void unlock_line(struct core_line *line)
 {
 	if (xchg(&line->lock, LOCK_FREE) == LOCK_CONTENDED)
 		futex_wake(&line->lock, 1);
+	hold_nmis_off(-1);
 }
 
 /* Under the lock: @cpu may go on. */

@@ -53,6 +53,25 @@ u32 machine_take_irqs(void)
 	return pending;
 }
 
+/*
+ * It goes to the thread that is the CPU, if there is one now and it can take it.
+ * If not, it stays pending, and comes with the next one.
+ */
+void raise_nmi(int target, u32 lines)
+{
+	struct cpu *cpu = cpu_at(target);
+
+	atomic_fetch_or(lines, &cpu->nmi_pending);
+	syscall(SYS_tgkill, cpu->pid, READ_ONCE(cpu->owner_tid), SIG_NMI);
+}
+
+u32 machine_take_nmis(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	return READ_ONCE(cpu->nmi_pending) ? xchg(&cpu->nmi_pending, 0) : 0;
+}
+
 /* Others may have interrupts to take, and lack a core to do it on. */
 void machine_irqs_done(void)
 {

@@ -34,6 +34,11 @@ static inline u64 machine_cycles(void)
 
 u64 machine_now(void);
 
+static inline u64 machine_stamp(void)
+{
+	return machine_cycles();
+}
+
 #define MACHINE_POISONS true
 
 static inline void machine_memory_reserved(u64 start, u64 size)
@@ -45,6 +50,88 @@ static inline void machine_memory_allocated(u64 start, u64 size)
 }
 
 static inline void machine_memory_freed(u64 start, u64 size)
+{
+}
+
+#define MACHINE_MODELS_FETCH false
+
+static inline u64 machine_call_text(u64 addr, u64 a, u64 b)
+{
+	return ((u64 (*)(u64, u64))addr)(a, b);
+}
+
+static inline void machine_text_insn(u64 addr, const void *bytes, u64 length)
+{
+}
+
+static inline void machine_text_copy(u64 addr, const void *bytes, u64 origin)
+{
+}
+
+static inline void machine_text_allocated(u64 addr, u64 size)
+{
+}
+
+static inline void machine_text_freed(u64 addr, u64 size)
+{
+}
+
+static inline void machine_text_writing(u64 addr, u64 size)
+{
+}
+
+static inline const struct side *machine_text_writer(u64 addr)
+{
+	return NULL;
+}
+
+static inline void machine_lock_made(const void *lock)
+{
+}
+
+static inline void machine_lock_acquired(const void *lock, u32 flags)
+{
+}
+
+static inline void machine_lock_released(const void *lock)
+{
+}
+
+static inline u32 machine_locks_held(void)
+{
+	return 0;
+}
+
+static inline void machine_waits_for_cpus(u64 mask)
+{
+}
+
+static inline void machine_reader_begins(const void *domain)
+{
+}
+
+static inline void machine_reader_ends(const void *domain)
+{
+}
+
+static inline void machine_quiescent(bool surely)
+{
+}
+
+static inline u64 machine_grace_period_begins(const void *domain)
+{
+	return 0;
+}
+
+static inline void machine_grace_period_ends(const void *domain, u64 began)
+{
+}
+
+static inline void machine_callback_queued(const void *head)
+{
+}
+
+static inline void machine_callback_runs(const void *head)
 {
 }
 

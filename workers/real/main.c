@@ -53,6 +53,8 @@ static int install_handlers(void)
 	int error = install_irq_handler();
 
 	if (!error)
+		error = install_nmi_handler();
+	if (!error)
 		error = install_trap_handlers();
 	return error ? error : install_freeze_handler();
 }

@@ -10,6 +10,7 @@
 
 #define SIG_IRQ SIGUSR1       /* an interrupt: look at cpu->irq_pending */
 #define SIG_FREEZE SIGUSR2    /* write down where you are, and stand still */
+#define SIG_NMI SIGURG        /* an NMI: cpu->nmi_pending says of which lines */
 
 /* Boot steps, for the message when one fails. */
 enum boot_step {
@@ -50,9 +51,14 @@ void core_give_way(struct cpu *cpu, bool interrupted);
 
 /* irq.c, trap.c */
 int install_irq_handler(void);
+void raise_nmi(int target, u32 lines);
 int install_trap_handlers(void);
+int install_nmi_handler(void);
 void regs_from_context(struct pt_regs *regs, const ucontext_t *context);
 void regs_to_context(ucontext_t *context, const struct pt_regs *regs);
+
+/* devices.c: by the coordinator. When devices interrupt next, machine time, ns; 0 = never. */
+u64 devices_turn(u64 now);
 
 /* cpu.c */
 void cpu_main(u32 id) __attribute__((noreturn));

@@ -87,7 +87,8 @@ static bool interrupt_first(const struct cpu *cpu)
 {
 	if (READ_ONCE(cpu->irq_pending))
 		return true;
-	return READ_ONCE(cpu->preempt_work) && !cpu->preempt_count && cpu->curr != cpu->idle;
+	return READ_ONCE(cpu->preempt_work) && !cpu->preempt_count && !cpu->irq_depth &&
+	       cpu->curr != cpu->idle;
 }
 
 static void trap_signal(int signal, siginfo_t *info, void *data)
@@ -127,6 +128,34 @@ static void trap_signal(int signal, siginfo_t *info, void *data)
 		WRITE_ONCE(cpu->irq_off, irq_off);
 }
 
+/*
+ * An NMI: interrupts are off in it, by the mask and by the flag, and it does not
+ * come into itself. It may come into a trap, also before the flag is set, and
+ * between a trap and the instruction that is stepped: so the step under way is
+ * put aside. What is not to be entered twice (a lock of the machine) says so.
+ */
+static void nmi_signal(int signal, siginfo_t *info, void *data)
+{
+	__typeof__(step) before = step;
+	struct cpu *cpu = this_cpu();
+	struct pt_regs regs;
+	int saved = errno;
+	u32 irq_off;
+
+	if (!machine_self || READ_ONCE(cpu->owner_tid) != machine_self->tid || cpu->nmi_off)
+		return;
+	irq_off = cpu->irq_off;
+	WRITE_ONCE(cpu->irq_off, 1);
+	barrier();
+	step.active = false;
+	regs_from_context(&regs, data);
+	do_nmi(&regs);
+	step = before;
+	barrier();
+	WRITE_ONCE(cpu->irq_off, irq_off);
+	errno = saved;
+}
+
 /* What the fault address, or a register that made it, tells of a freed object. */
 static void fault_signal(int signal, siginfo_t *info, void *data)
 {
@@ -158,6 +187,17 @@ static int install(int signal, void (*handler)(int, siginfo_t *, void *))
 	sigemptyset(&action.sa_mask);
 	sigaddset(&action.sa_mask, SIG_IRQ);
 	return sigaction(signal, &action, NULL) ? -errno : 0;
+}
+
+int install_nmi_handler(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = nmi_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART,
+	};
+
+	sigemptyset(&action.sa_mask);
+	sigaddset(&action.sa_mask, SIG_IRQ);
+	return sigaction(SIG_NMI, &action, NULL) ? -errno : 0;
 }
 
 int install_trap_handlers(void)

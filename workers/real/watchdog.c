@@ -97,6 +97,8 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 
 	switch (task->wait.kind) {
 	case WAIT_MUTEX:
+	case WAIT_RWSEM:
+	case WAIT_RCU_TASKS:
 		return value && value <= MAX_TASKS ? &the_machine->task[value - 1] : NULL;
 	case WAIT_SPINLOCK:
 		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;

@@ -76,10 +76,14 @@ static enum slot_state sure_of_both(enum slot_state slot, enum slot_state all)
 	return all == SLOT_ON || slot == SLOT_OFF || slot == SLOT_DISABLED ? slot : all;
 }
 
-/* Who meets a probe now: a task, or the interrupts of a CPU. */
+/* Who meets a probe now: a task, an interrupt of a CPU, one that came into that, or an NMI. */
 static u32 context_here(void)
 {
-	return in_interrupt() ? MAX_TASKS + smp_processor_id() : current->index;
+	const struct cpu *cpu = this_cpu();
+
+	if (!in_interrupt())
+		return current->index;
+	return MAX_TASKS + cpu->id * CPU_CONTEXTS + (in_nmi() ? 0 : cpu->irq_depth);
 }
 
 static void take_snapshot(struct snapshot *snapshot, const struct judge_function *function,
@@ -154,10 +158,9 @@ static bool may_be_patched_in(u64 before, u64 after, u32 n)
 }
 
 static void judge_result(const struct judge_function *function, const struct judged_call *call,
-			 const struct snapshot *before, u64 result)
+			 const struct snapshot *before, struct skips skips, u64 result)
 {
 	u64 after = smp_load_acquire(&function->generation);
-	struct skips skips = find_skips(function, before, result);
 	const struct side *other = NULL;
 
 	if (skips.may)
@@ -170,62 +173,6 @@ static void judge_result(const struct judge_function *function, const struct jud
 		other = text_last_writer(function->site);
 	report_finding(FINDING_WRONG_RESULT, other, function->addr, call->argument[0],
 		       call->expected[PATCH_TO(after)], result);
-}
-
-bool judge_call(const struct judge_function *function, const struct judged_call *call)
-{
-	struct snapshot before;
-	u32 context = context_here();
-	bool armed = false;
-	u64 result;
-
-	take_snapshot(&before, function, context);
-	result = ((u64 (*)(u64, u64))function->addr)(call->argument[0], call->argument[1]);
-	for (u32 n = 0; n < function->nr_slots; n++) {
-		const struct judge_slot *slot = function->slot[n];
-		enum slot_state state = state_since(&before, n, slot);
-
-		judge_hits(slot, state, READ_ONCE(slot->hits[context]) - before.hits[n]);
-		armed |= state == SLOT_ON;
-	}
-	judge_result(function, call, &before, result);
-	return armed;
-}
-
-/* A call that another CPU makes for us in an interrupt, and what it must show. */
-struct irq_call {
-	const struct judge_function *function;
-	const struct judged_call *call;
-	u32 ready;            /* written before the cross call: the handler must see it */
-	u32 done;             /* written by the handler: the caller must see it */
-	u32 armed;
-};
-
-static void call_in_interrupt(void *info)
-{
-	struct irq_call *irq = info;
-
-	if (READ_ONCE(irq->ready) != 1 || READ_ONCE(irq->done))
-		report_finding(FINDING_CLAIM, NULL, (u64)irq, irq->ready, irq->done);
-	irq->armed = judge_call(irq->function, irq->call);
-	WRITE_ONCE(irq->done, 1);
-}
-
-int judge_call_on(int cpu, const struct judge_function *function, const struct judged_call *call)
-{
-	struct irq_call irq = { .function = function, .call = call, .ready = 1 };
-	int error = smp_call_function_single(cpu, call_in_interrupt, &irq, true);
-
-	if (error)
-		return error;
-	if (READ_ONCE(irq.done) != 1) {
-		struct side other = side_of_cpu(cpu);
-
-		report_finding(FINDING_CLAIM, &other, (u64)&irq, irq.ready, irq.done);
-	}
-	/* Whoever touches it from now on, touches a frame that is not its own. */
-	WRITE_ONCE(irq.ready, 2);
-	return irq.armed;
 }
 
 /*
@@ -263,6 +210,79 @@ static void nested_end(const struct judge_function *function, const struct snaps
 			this_cpu_add(&cpu->maybe, -1);
 		}
 	}
+}
+
+/* In an NMI that has come into a handler of kprobes, or into what follows it: all are missed. */
+static bool judge_missed_call(const struct judge_function *function,
+			      const struct judged_call *call)
+{
+	const struct skips none = { 0 };
+	struct snapshot before;
+	u64 result;
+
+	nested_begin(function, &before);
+	result = machine_call_text(function->addr, call->argument[0], call->argument[1]);
+	nested_end(function, &before);
+	judge_result(function, call, &before, none, result);
+	return false;
+}
+
+bool judge_call(const struct judge_function *function, const struct judged_call *call)
+{
+	struct snapshot before;
+	u32 context = context_here();
+	bool armed = false;
+	u64 result;
+
+	if (unlikely(in_nmi() && kprobe_running()))
+		return judge_missed_call(function, call);
+	take_snapshot(&before, function, context);
+	result = machine_call_text(function->addr, call->argument[0], call->argument[1]);
+	for (u32 n = 0; n < function->nr_slots; n++) {
+		const struct judge_slot *slot = function->slot[n];
+		enum slot_state state = state_since(&before, n, slot);
+
+		judge_hits(slot, state, READ_ONCE(slot->hits[context]) - before.hits[n]);
+		armed |= state == SLOT_ON;
+	}
+	judge_result(function, call, &before, find_skips(function, &before, result), result);
+	return armed;
+}
+
+/* A call that another CPU makes for us in an interrupt, and what it must show. */
+struct irq_call {
+	const struct judge_function *function;
+	const struct judged_call *call;
+	u32 ready;            /* written before the cross call: the handler must see it */
+	u32 done;             /* written by the handler: the caller must see it */
+	u32 armed;
+};
+
+static void call_in_interrupt(void *info)
+{
+	struct irq_call *irq = info;
+
+	if (READ_ONCE(irq->ready) != 1 || READ_ONCE(irq->done))
+		report_finding(FINDING_CLAIM, NULL, (u64)irq, irq->ready, irq->done);
+	irq->armed = judge_call(irq->function, irq->call);
+	WRITE_ONCE(irq->done, 1);
+}
+
+int judge_call_on(int cpu, const struct judge_function *function, const struct judged_call *call)
+{
+	struct irq_call irq = { .function = function, .call = call, .ready = 1 };
+	int error = smp_call_function_single(cpu, call_in_interrupt, &irq, true);
+
+	if (error)
+		return error;
+	if (READ_ONCE(irq.done) != 1) {
+		struct side other = side_of_cpu(cpu);
+
+		report_finding(FINDING_CLAIM, &other, (u64)&irq, irq.ready, irq.done);
+	}
+	/* Whoever touches it from now on, touches a frame that is not its own. */
+	WRITE_ONCE(irq.ready, 2);
+	return irq.armed;
 }
 
 static int judged_pre_handler(struct kprobe *p, struct pt_regs *regs)

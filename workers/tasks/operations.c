@@ -4,11 +4,15 @@
  * together. Whoever comes last to the beginning of a round tidies up after the
  * one before, alone, so that each round starts from the same state.
  */
+#include <error.h>
 #include <finding.h>
 #include <irqflags.h>
 #include <kernel/kthread.h>
 #include <kernel/rcu.h>
+#include <kernel/rcu_tasks.h>
 #include <kernel/stop_machine.h>
+#include <kernel/text.h>
+#include <tasks/interrupts.h>
 #include <tasks/operations.h>
 #include <tasks/random.h>
 #include <tasks/rendezvous.h>
@@ -38,6 +42,21 @@ static void refused(struct scenario_counts *counts, u64 what, int error)
 		report_finding(FINDING_BAD_STATE, NULL, what, error, 0);
 }
 
+/* Hold the text that an operation is about, if it may go; false = it is not there. */
+static bool hold_text(struct scenario_task *task, const struct operation *operation)
+{
+	bool held = !operation->module || try_module_get(operation->module);
+
+	task->counts.absent += !held;
+	return held;
+}
+
+static void release_text(const struct operation *operation)
+{
+	if (operation->module)
+		module_put(operation->module);
+}
+
 static u32 slots_of(const struct scenario_task *task, const struct operation *operation,
 		    struct judge_slot *slots[])
 {
@@ -52,12 +71,14 @@ static void do_register(struct scenario_task *task, const struct operation *oper
 	u32 count = slots_of(task, operation, slots);
 	int done = slots_register(slots, count);
 
-	if (done < 0) {
+	if (done == -ENOENT && operation->module) {
+		task->counts.absent++;
+	} else if (done < 0) {
 		refused(&task->counts, slots[0]->addr, done);
-		return;
+	} else {
+		task->counts.registers += done;
+		task->counts.misuses += count - done;
 	}
-	task->counts.registers += done;
-	task->counts.misuses += count - done;
 }
 
 static void do_unregister(struct scenario_task *task, const struct operation *operation)
@@ -107,9 +128,10 @@ static void do_call(struct scenario_task *task, const struct operation *operatio
 {
 	const struct judge_function *function = function_of(task, operation);
 
-	for (u32 n = 0; n < operation->times; n++) {
+	for (u32 n = 0; n < operation->times && hold_text(task, operation); n++) {
 		trace_event(EVENT_TEXT_CALL, function->addr, operation->call.argument[0]);
 		task->counts.armed_calls += judge_call(function, &operation->call);
+		release_text(operation);
 		task->counts.calls++;
 		current->progress++;
 	}
@@ -119,9 +141,10 @@ static void do_call_in_irq(struct scenario_task *task, const struct operation *o
 {
 	const struct judge_function *function = function_of(task, operation);
 
-	for (u32 n = 0; n < operation->times; n++) {
+	for (u32 n = 0; n < operation->times && hold_text(task, operation); n++) {
 		int armed = judge_call_on(operation->cpu, function, &operation->call);
 
+		release_text(operation);
 		if (armed < 0) {
 			refused(&task->counts, function->addr, armed);
 			continue;
@@ -139,6 +162,35 @@ static void do_patch(struct scenario_task *task, const struct operation *operati
 
 	functions_patch(&function, &operation->alternative, 1);
 	task->counts.patches++;
+}
+
+static void do_patch_in_place(struct scenario_task *task, const struct operation *operation)
+{
+	function_patch_in_place(function_of(task, operation), operation->alternative);
+	task->counts.patches++;
+}
+
+static void do_bring_up(struct scenario_task *task, const struct operation *operation)
+{
+	function_patch_bringing_up(function_of(task, operation), operation->alternative);
+	task->counts.patches++;
+}
+
+static void do_unload(struct scenario_task *task, const struct operation *operation)
+{
+	struct scenario *scenario = task->scenario;
+	int error = slots_unload(scenario->probes, scenario->nr_probes, operation->module);
+
+	task->counts.unloads += !error;
+	task->counts.absent += !!error;
+}
+
+static void do_load(struct scenario_task *task, const struct operation *operation)
+{
+	int error = text_module_load(operation->module);
+
+	task->counts.loads += !error;
+	task->counts.absent += !!error;
 }
 
 static void do_synchronize_rcu(struct scenario_task *task, const struct operation *operation)
@@ -212,6 +264,10 @@ static void (*const operations[OPERATIONS])(struct scenario_task *, const struct
 	[OPERATION_CALL] = do_call,
 	[OPERATION_CALL_IN_IRQ] = do_call_in_irq,
 	[OPERATION_PATCH] = do_patch,
+	[OPERATION_PATCH_IN_PLACE] = do_patch_in_place,
+	[OPERATION_BRING_UP] = do_bring_up,
+	[OPERATION_UNLOAD] = do_unload,
+	[OPERATION_LOAD] = do_load,
 	[OPERATION_SYNCHRONIZE_RCU] = do_synchronize_rcu,
 	[OPERATION_STOP_MACHINE] = do_stop_machine,
 	[OPERATION_PREEMPT_DISABLE] = do_preempt_disable,
@@ -222,6 +278,12 @@ static void (*const operations[OPERATIONS])(struct scenario_task *, const struct
 	[OPERATION_YIELD] = do_yield,
 	[OPERATION_AUDIT] = do_audit,
 };
+
+void operation_do(struct scenario_task *task, const struct operation *operation)
+{
+	operations[operation->code](task, operation);
+	task->counts.operations++;
+}
 
 /* A random time, of any order of magnitude up to the longest. */
 static void pause_a_while(struct scenario_task *task)
@@ -261,6 +323,10 @@ static void tidy_up(struct scenario *scenario, struct scenario_counts *counts)
 		functions_patch(&function, &unpatched, 1);
 		counts->tidied++;
 	}
+	for (u32 n = 0; n < the_machine->text.nr_modules; n++) {
+		if (the_machine->text.module[n].state == MODULE_GONE)
+			counts->tidied += !text_module_load(n);
+	}
 }
 
 static void call_between(s64 (*function)(void))
@@ -274,16 +340,19 @@ static void call_between(s64 (*function)(void))
 static void begin_round(struct scenario *scenario)
 {
 	if (scenario->rounds) {
+		interrupts_quiesce(scenario);
 		tidy_up(scenario, &scenario->tasks[0].counts);
 		call_between(scenario->after);
 	}
 	if (READ_ONCE(the_machine->stop) ||
 	    (scenario->most_rounds && scenario->rounds == scenario->most_rounds)) {
+		interrupts_end(scenario);
 		WRITE_ONCE(scenario->ended, 1);
 		return;
 	}
 	scenario->rounds++;
 	call_between(scenario->before);
+	interrupts_allow(scenario);
 }
 
 static void run_round(struct scenario_task *task)
@@ -292,9 +361,9 @@ static void run_round(struct scenario_task *task)
 		const struct operation *operation = &task->operations[n];
 
 		pause_a_while(task);
-		operations[operation->code](task, operation);
-		task->counts.operations++;
+		operation_do(task, operation);
 		current->progress++;
+		rcu_tasks_quiescent();
 		cond_resched();
 	}
 	if (task->function) {
@@ -326,5 +395,7 @@ s64 scenario_run_once(void *argument)
 
 	task->index = current->index;
 	run_round(task);
+	/* Its stack may stay where it is for ever: nobody waits for it to switch. */
+	rcu_tasks_wait_begin();
 	return 0;
 }

@@ -5,6 +5,9 @@
 
 #include <shm_layout/scenario.h>
 
+/* Do one operation, in the context that it is for. */
+void operation_do(struct scenario_task *task, const struct operation *operation);
+
 /* A task's function; its argument is a struct scenario_task. */
 s64 scenario_run(void *argument);
 

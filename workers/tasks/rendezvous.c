@@ -3,6 +3,7 @@
  * A task that has its CPU for itself waits on the word, so that all of them go
  * on within a microsecond or so; others sleep, so that their neighbours can run.
  */
+#include <kernel/rcu_tasks.h>
 #include <kernel/sched.h>
 #include <tasks/rendezvous.h>
 
@@ -48,8 +49,10 @@ void rendezvous_wait(struct rendezvous *rendezvous, struct scenario_task *task,
 	if (task->shares_cpu) {
 		sleep_while(rendezvous, turn);
 	} else {
+		rcu_tasks_wait_begin();
 		while (smp_load_acquire(&rendezvous->turn) == turn)
 			machine_relax_while(&rendezvous->turn, turn);
+		rcu_tasks_wait_end();
 	}
 	wait_end(before);
 }

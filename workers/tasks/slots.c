@@ -5,6 +5,7 @@
  */
 #include <error.h>
 #include <finding.h>
+#include <kernel/cpu_hotplug.h>
 #include <kernel/slab.h>
 #include <kernel/text_poke.h>
 #include <tasks/slots.h>
@@ -121,10 +122,11 @@ u32 slots_unregister(struct judge_slot *slots[], u32 count)
 	return taken;
 }
 
-/* An error is right if the probe was unregistered meanwhile. */
-static int misused(const struct judge_slot *slot, int error)
+/* An error is right if the probe was unregistered meanwhile, or its text is gone. */
+static int misused(const struct judge_slot *slot, const struct kprobe *p, int error)
 {
-	if (error == -EINVAL && smp_load_acquire(&slot->life) != SLOT_REGISTERED)
+	if (error == -EINVAL && (smp_load_acquire(&slot->life) != SLOT_REGISTERED ||
+				 READ_ONCE(p->flags) & KPROBE_FLAG_GONE))
 		return SLOT_MISUSED;
 	return error;
 }
@@ -150,7 +152,7 @@ int slot_enable(struct judge_slot *slot)
 		return SLOT_MISUSED;
 	p = slot->kprobe;
 	generation_change(&slot->generation);
-	error = misused(slot, enable_kprobe(p));
+	error = misused(slot, p, enable_kprobe(p));
 	if (error < 0)
 		check_disabled(slot, p);
 	generation_settle(&slot->generation, error ? SLOT_DISABLED : SLOT_ON);
@@ -167,7 +169,7 @@ int slot_disable(struct judge_slot *slot)
 		return SLOT_MISUSED;
 	p = slot->kprobe;
 	generation_change(&slot->generation);
-	error = misused(slot, disable_kprobe(p));
+	error = misused(slot, p, disable_kprobe(p));
 	if (error < 0)
 		report_finding(FINDING_BAD_STATE, &slot->record.registered, (u64)p, error, 0);
 	generation_settle(&slot->generation, SLOT_DISABLED);
@@ -197,6 +199,24 @@ void slots_disarm_all(void)
 	generation_settle(&judge_armed, SLOT_DISABLED);
 }
 
+int slots_unload(struct judge_slot *slots, u32 count, int module)
+{
+	int error;
+
+	for (u32 n = 0; n < count; n++) {
+		if (text_module_at(slots[n].addr) == module)
+			generation_change(&slots[n].generation);
+	}
+	error = text_module_unload(module);
+	/* Unloaded, none of its probes is hit; but it may be back before a change is over. */
+	for (u32 n = 0; n < count; n++) {
+		if (text_module_at(slots[n].addr) == module)
+			generation_settle(&slots[n].generation,
+					  error ? SLOT_CHANGING : SLOT_DISABLED);
+	}
+	return error;
+}
+
 static void patch_state(struct judge_function *function, u32 from, u32 to)
 {
 	u64 count = PATCH_COUNT(function->generation) + 1;
@@ -204,7 +224,11 @@ static void patch_state(struct judge_function *function, u32 from, u32 to)
 	smp_store_release(&function->generation, PATCH_GENERATION(count, from, to));
 }
 
-void functions_patch(struct judge_function *functions[], const u32 alternatives[], u32 count)
+/* What was loaded does nothing, in however many instructions: that is what a trap there does. */
+static const u8 nothing[5] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
+
+/* The set of CPUs does not change. */
+static void patch_batch(struct judge_function *functions[], const u32 alternatives[], u32 count)
 {
 	mutex_lock(&text_mutex);
 	for (u32 n = 0; n < count; n++) {
@@ -212,11 +236,36 @@ void functions_patch(struct judge_function *functions[], const u32 alternatives[
 
 		patch_state(function, PATCH_TO(function->generation), alternatives[n]);
 		smp_mb(); /* What is sure ends before the change begins. */
-		text_poke_queue(function->site, function->bytes[alternatives[n]], 5, NULL);
+		text_poke_queue(function->site, function->bytes[alternatives[n]], sizeof(nothing),
+				alternatives[n] ? NULL : nothing);
 	}
 	if (count)
 		text_poke_finish();
 	for (u32 n = 0; n < count; n++)
 		patch_state(functions[n], alternatives[n], alternatives[n]);
+	mutex_unlock(&text_mutex);
+}
+
+void functions_patch(struct judge_function *functions[], const u32 alternatives[], u32 count)
+{
+	cpus_read_lock();
+	patch_batch(functions, alternatives, count);
+	cpus_read_unlock();
+}
+
+void function_patch_bringing_up(struct judge_function *function, u32 alternative)
+{
+	cpus_write_lock();
+	patch_batch(&function, &alternative, 1);
+	cpus_write_unlock();
+}
+
+void function_patch_in_place(struct judge_function *function, u32 alternative)
+{
+	mutex_lock(&text_mutex);
+	patch_state(function, PATCH_TO(function->generation), alternative);
+	smp_mb(); /* What is sure ends before the change begins. */
+	text_poke_in_place(function->site, function->bytes[alternative], sizeof(nothing));
+	patch_state(function, alternative, alternative);
 	mutex_unlock(&text_mutex);
 }

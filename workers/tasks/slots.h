@@ -37,8 +37,17 @@ static inline bool slot_is_on(const struct judge_slot *slot)
 int slots_arm_all(struct judge_slot *slots, u32 count);
 void slots_disarm_all(void);
 
+/* Unload a module; @slots are all that exist. Returns what text_module_unload() does. */
+int slots_unload(struct judge_slot *slots, u32 count, int module);
+
 /* Give the sites of @count functions (at most SLOTS_BATCH) other alternatives, in one batch. */
 void functions_patch(struct judge_function *functions[], const u32 alternatives[], u32 count);
+
+/* The same for one function that no CPU but this one runs. */
+void function_patch_in_place(struct judge_function *function, u32 alternative);
+
+/* The same by who brings a CPU up, and so changes the set of CPUs. */
+void function_patch_bringing_up(struct judge_function *function, u32 alternative);
 
 /* What stands at a function's site now. Context: nobody else patches it. */
 static inline u32 function_alternative(const struct judge_function *function)

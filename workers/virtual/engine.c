@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* One run: who goes next, until all have ended or something is wrong. */
-#include "engine.h"
+#include "choice.h"
 #include "fiber.h"
+#include "interrupts.h"
 #include "detectors/outcome_set.h"
 #include "detectors/race.h"
 #include "detectors/show.h"
@@ -21,7 +22,7 @@ static struct fiber director = {
 /* Loads without anything else, after which a CPU is taken to spin. */
 #define SPIN_READS 48
 
-#define TRAIL_FACTOR 0x9e3779b97f4a7c15UL
+#define CLEARED 4096          /* bytes: more than calls go deep between two operations */
 
 u64 engine_value(struct vcpu *cpu, u64 addr, u32 size)
 {
@@ -38,11 +39,11 @@ bool engine_is_enabled(struct vcpu *cpu)
 	u32 kind = pending->kind, bit = 1u << kind;
 
 	/* Tests of masks, since a jump by kind could not be predicted. */
-	if (bit & (KIND(RMW) | KIND(FENCE) | KIND(EXIT) | KIND(UNLOCK)))
+	if (bit & (KIND(RMW) | KIND(FENCE) | KIND(EXIT) | KIND(UNLOCK) | KIND(SYNC)))
 		return !cpu->count;
 	if (kind == EVENT_KIND_JOIN)
 		return engine.exited >> pending->value & 1;
-	if (likely(bit & (KIND(LOAD) | KIND(STORE) | KIND(POINT))))
+	if (likely(bit & (KIND(LOAD) | KIND(STORE) | KIND(POINT) | KIND(FETCH))))
 		return true;
 	if (kind == EVENT_KIND_AWAIT)
 		return engine_value(cpu, pending->addr, pending->size) != pending->value;
@@ -67,26 +68,6 @@ static inline bool is_eager(u32 kind)
 static inline bool is_fickle(u32 kind)
 {
 	return kind == EVENT_KIND_LOCK || kind == EVENT_KIND_AWAIT;
-}
-
-/* Interrupts that can be taken, and ticks that can come, now. */
-static u64 interrupt_agents(void)
-{
-	u64 enabled = 0;
-
-	for (u64 left = engine.irqs; left; left &= left - 1) {
-		u32 cpu = __builtin_ctzl(left);
-
-		if (engine.interrupts.enabled(cpu))
-			enabled |= AGENT_BIT(AGENT_IRQ, cpu);
-	}
-	for (u64 left = engine.ticking & ~engine.irqs; left; left &= left - 1) {
-		u32 cpu = __builtin_ctzl(left);
-
-		if (engine.interrupts.enabled(cpu))
-			enabled |= AGENT_BIT(AGENT_TICK, cpu);
-	}
-	return enabled;
 }
 
 /* Look again at CPUs that wait. Returns one that is to go on without a choice, or NO_CPU. */
@@ -139,29 +120,59 @@ static u32 choose(u64 enabled)
 	agent = engine.strategy->choose(enabled);
 	if (!(enabled & (enabled - 1)))
 		return agent;
-	engine.nr_choices++;
-	if (engine.nr_choices % CHECKPOINT_CHOICES == 0)
-		show_checkpoint();
+	count_choice();
 	if (unlikely(engine.show))
 		show_choice(agent, agent != usual);
 	if (agent != usual) {
-		struct intervention *here = &made[engine.nr_made];
-
-		if (unlikely(engine.nr_made == MAX_INTERVENTIONS))
-			engine_end(RUN_BOUND);
-		engine.nr_made++;
-		here->cpu = usual < VIRTUAL_CPUS ? usual : AGENT_NOBODY;
-		here->event = usual < VIRTUAL_CPUS ? engine.vcpu[usual].events : engine.nobody;
-		here->agent = agent;
+		if (usual < VIRTUAL_CPUS) {
+			intervene(usual, engine.vcpu[usual].events, agent);
+			engine.vcpu[usual].picks = 0;
+		} else {
+			intervene(AGENT_NOBODY, engine.nobody, agent);
+		}
 	}
 	if (usual >= VIRTUAL_CPUS)
 		engine.nobody++;
 	return agent;
 }
 
-u32 engine_pick(struct vcpu *cpu, u32 options)
+/* Nobody can go. What the program does about it is done on a CPU's own stack. */
+static void look_what_is_left(void)
 {
-	return 0;
+	enum run_end end;
+
+	if (program->stuck(&end))
+		engine_end(end);
+	engine.recheck = engine.blocked;
+}
+
+/* Give the processor to @cpu; returns when @from has it again. */
+static inline void enter_cpu(struct fiber *from, struct vcpu *cpu)
+{
+	engine.cpu = cpu;
+	machine_this_cpu = &the_machine->cpu[cpu->id];
+	cpu->fiber->touched = 1;
+	if (unlikely(engine.locals))
+		locals_enter(cpu->fiber);
+	fiber_switch(from, cpu->fiber);
+}
+
+/* The director has the one that was the last to run look. */
+static void enter_stuck(void)
+{
+	engine.detour |= DETOUR_STUCK;
+	enter_cpu(&director, engine.cpu);
+}
+
+/* The director has the processor until @self is to go on. */
+static void stand_still(struct vcpu *self)
+{
+	fiber_switch(self->fiber, &director);
+	while (unlikely(engine.detour & DETOUR_STUCK)) {
+		engine.detour &= ~DETOUR_STUCK;
+		look_what_is_left();
+		fiber_switch(self->fiber, &director);
+	}
 }
 
 /* The next agent; whatever it is, it can go. */
@@ -178,11 +189,10 @@ static inline u32 next_agent(void)
 	if (unlikely(engine.irqs | engine.ticking))
 		enabled |= interrupt_agents();
 	if (unlikely(!enabled)) {
-		enum run_end end;
-
-		if (program->stuck(&end))
-			engine_end(end);
-		engine.recheck = engine.blocked;
+		if (engine.detour & DETOUR_OUTSIDE)
+			enter_stuck();
+		else
+			look_what_is_left();
 		return next_agent();
 	}
 	if (unlikely(engine.booting))
@@ -192,54 +202,24 @@ static inline u32 next_agent(void)
 	return choose(enabled);
 }
 
-/* Give the processor to @cpu; returns when @from has it again. */
-static inline void enter_cpu(struct fiber *from, struct vcpu *cpu)
-{
-	engine.cpu = cpu;
-	machine_this_cpu = &the_machine->cpu[cpu->id];
-	cpu->fiber->touched = 1;
-	if (unlikely(engine.locals))
-		locals_enter(cpu->fiber);
-	fiber_switch(from, cpu->fiber);
-}
-
-static void take_interrupt(struct vcpu *cpu)
-{
-	struct pending pending = cpu->pending;
-
-	cpu->deliver = 0;
-	cpu->irq_depth++;
-	if (unlikely(engine.show))
-		show_event(cpu, EVENT_KIND_IRQ, 0, 0, 0, pending.pc);
-	view_show(cpu);
-	engine.interrupts.take(cpu->id);
-	cpu->irq_depth--;
-	cpu->pending = pending;
-	/* The buffer is not what it was. */
-	if (pending.forwarded)
-		cpu->pending.forwarded = is_forwarded(cpu, pending.addr, pending.size);
-}
-
 /* One step of an agent that is not a CPU. True = another CPU has run meanwhile. */
 static bool other_agent(struct vcpu *self, u32 agent)
 {
 	struct vcpu *cpu = &engine.vcpu[AGENT_OF_CPU(agent)];
 
-	engine.trail = (engine.trail ^ agent) * TRAIL_FACTOR;
+	follow_trail(agent);
 	switch (AGENT_KIND(agent)) {
 	case AGENT_DRAIN:
 		engine.drained = cpu->id;
 		buffer_commit(cpu);
 		return false;
 	case AGENT_TICK:
-		if (!--cpu->ticks)
-			engine.ticking &= ~(1UL << cpu->id);
-		if (unlikely(engine.show))
-			show_event(cpu, EVENT_KIND_TICK, 0, 0, 0, 0);
-		engine.interrupts.tick(cpu->id);
-		return false;
+		if (!interrupt_comes(cpu))
+			return false;
+		break;
+	default:
+		cpu->deliver = DELIVER_IRQ;
 	}
-	cpu->deliver = 1;
 	if (cpu == self)
 		return false;
 	enter_cpu(self->fiber, cpu);
@@ -292,8 +272,7 @@ static inline void begin_operation(struct vcpu *self)
 			engine.strategy->passed(self->id, pending->kind, pending->value);
 	} else {
 		self->events++;
-		engine.trail = (engine.trail ^ pending->pc ^ pending->addr << 16 ^ self->id)
-			       * TRAIL_FACTOR;
+		follow_trail(pending->pc ^ pending->addr << 16 ^ self->id);
 		note_progress(self, pending->kind);
 	}
 	if (engine.view != self->id)
@@ -331,6 +310,21 @@ static void direct(void)
 		direct_step();
 }
 
+/*
+ * What calls that have returned have left below the stack pointer is of no use to
+ * anybody, and would make one state look like several: in frames to come it is
+ * what their variables hold before they are set.
+ */
+static inline void clear_below(void)
+{
+	u64 count = CLEARED / 8, at;
+
+	__asm__ volatile(
+		"leaq -%c3(%%rsp), %%rdi\n\t"
+		"rep stosq"
+		: "+c"(count), "=D"(at) : "a"(0), "i"(CLEARED) : "memory", "cc");
+}
+
 /* A new fiber's first operation, or any while the director decides. True = it can be done now. */
 static bool take_detour(struct vcpu *self)
 {
@@ -346,7 +340,8 @@ static bool take_detour(struct vcpu *self)
 			take_interrupt(self);
 			file_cpu(self);
 		}
-		fiber_switch(self->fiber, &director);
+		clear_below();
+		stand_still(self);
 	} while (self->deliver);
 	return true;
 }
@@ -385,7 +380,7 @@ void engine_leave(struct vcpu *self)
 	engine.blocked &= ~(1UL << self->id);
 	engine.recheck = engine.blocked;
 	if (unlikely(engine.detour & DETOUR_OUTSIDE))
-		fiber_switch(self->fiber, &director);
+		stand_still(self);
 	for (;;) {
 		u32 agent = next_agent();
 
@@ -432,7 +427,7 @@ void vcpu_reset(struct vcpu *cpu)
 	cpu->head = cpu->count = 0;
 	cpu->events = cpu->stores = cpu->commits = 0;
 	cpu->relax_seen = cpu->idle_reads = 0;
-	cpu->deliver = cpu->irq_depth = 0;
+	cpu->deliver = cpu->irq_depth = cpu->picks = 0;
 	cpu->moved = 1;
 	cpu->pending.kind = EVENT_KIND_NONE;
 }
@@ -443,7 +438,7 @@ static void reset(void)
 	engine.current = 0;
 	engine.ready = engine.blocked = engine.drains = 0;
 	engine.recheck = engine.watching = 0;
-	engine.irqs = engine.ticking = engine.exited = engine.spinning = 0;
+	engine.irqs = engine.ticking = engine.nmis = engine.exited = engine.spinning = 0;
 	engine.commits = engine.steps = engine.nobody = 0;
 	engine.nr_choices = engine.nr_made = engine.drained = 0;
 	engine.trail = 0;

@@ -21,6 +21,7 @@
 #define CPU_BITS 0xffffUL
 #define AGENT_BIT(kind, cpu) (1UL << AGENT(kind, cpu))
 #define NO_CPU 255u
+#define DEFAULT_STORES 8      /* of a buffer */
 
 /* A stack that can be left and entered again. */
 struct fiber {
@@ -64,15 +65,19 @@ struct vcpu {
 	struct fiber *fiber;  /* the one that runs, or will when this CPU does */
 	u32 id;
 	u32 events;           /* operations done; the place of an intervention */
+	u32 picks;            /* choices of data that came to 0 since the last intervention here */
+	u32 picks_event;      /* @events when they did */
 	u32 head, count;      /* of buffer[] */
 	u32 stores;           /* made in this run */
 	u32 commits;          /* of its own stores and locked operations */
 	u32 relax_seen;       /* commits of others when it last relaxed */
 	u32 idle_reads;       /* loads since anything changed: it may be spinning */
-	u32 deliver;          /* 1 = take an interrupt before going on */
+	u32 deliver;          /* DELIVER_*: take an interrupt before going on */
 	u32 irq_depth;
 	u32 moved;            /* 1 = did something since it could last be interrupted */
 	u32 ticks;            /* timer interrupts left */
+	u64 arrivals;         /* interrupts of devices, and NMIs, left: a byte for each line */
+	u32 text_seen;        /* writes to text that it has synchronized to; see text/ */
 	u64 private_start;    /* what only this CPU's own code accesses: no points */
 	u64 private_size;     /* bytes */
 	u64 owned_size;       /* bytes from private_start that only its own code writes */
@@ -84,8 +89,16 @@ struct vcpu {
 struct interrupts {
 	bool (*enabled)(u32 cpu);
 	void (*take)(u32 cpu);      /* runs on the CPU's fiber, handlers and all */
-	void (*tick)(u32 cpu);      /* make the timer interrupt pending */
+	/* What can interrupt @cpu now: bit 0 = its timer, the others are its lines. */
+	u32 (*sources)(u32 cpu);
+	/* One of them does. True = it is an NMI: the CPU takes it before it does anything else. */
+	bool (*arrive)(u32 cpu, u32 source);
+	void (*take_nmi)(u32 cpu);
 };
+
+#define DELIVER_IRQ 1
+#define DELIVER_NMI 2
+#define DELIVER_ANY 3         /* one of several sources: which, is a choice of data */
 
 struct strategy {
 	const char *name;
@@ -96,6 +109,8 @@ struct strategy {
 	void (*begin)(u64 run);
 	/* The agent of the next step, one of @enabled (never 0). */
 	u32 (*choose)(u64 enabled);
+	/* Which of @options the data of @cpu is. NULL = always 0, the default. */
+	u32 (*pick)(struct vcpu *cpu, u32 options);
 	/* @cpu passed a fence, join, or exit: no choice, but an order. NULL = not told. */
 	void (*passed)(u32 cpu, u32 kind, u64 value);
 	void (*created)(u32 parent, u32 child);
@@ -103,8 +118,15 @@ struct strategy {
 	bool (*end)(enum run_end end);
 };
 
+/* An instruction of text that came to no end. */
+struct text_crash {
+	const struct pt_regs *regs; /* before it; ip is where it stands */
+	u64 frame;            /* of the code that called the text */
+};
+
 #define DETOUR_STARTER 0x1    /* engine.starter is set */
 #define DETOUR_OUTSIDE 0x2    /* the director asks the strategy */
+#define DETOUR_STUCK 0x4      /* who is entered is to look what there is to do */
 
 struct engine {
 	struct vcpu *cpu;     /* that runs; NULL = the engine itself */
@@ -116,7 +138,8 @@ struct engine {
 	u64 watching;         /* of those: any write may be what they wait for */
 	u64 drains;           /* agents with a store to commit */
 	u64 irqs;             /* CPUs (bits 0..) with an interrupt pending, masked or not */
-	u64 ticking;          /* CPUs with timer interrupts left */
+	u64 ticking;          /* CPUs that something may still interrupt: their timer, a line */
+	u64 nmis;             /* of those: by an NMI, whatever they do */
 	u64 exited;           /* CPUs that have ended */
 	u32 limit;            /* stores that a buffer holds; 0 = no buffers */
 	u32 nr_cpus;
@@ -144,6 +167,17 @@ struct engine {
 	u64 locals;           /* bytes at the top of each stack: see thread_local.h; 0 = none */
 	u64 locals_base;      /* where %fs points to: bytes from the start of the stack */
 	u64 rodata_end;       /* nothing below is ever written */
+	u64 constant[2];      /* start of what is not written after boot, kernel programs */
+	u64 constant_size[2]; /* bytes */
+	u64 statistics, statistics_size; /* counters by which nobody decides anything */
+	u32 surprised;        /* text was patched that never was before: see versions.c */
+	u64 text_start, text_size; /* the writable alias of text; bytes */
+	/* So many bytes of it have reached memory. */
+	void (*wrote_text)(u64 addr, u32 size, u64 value);
+	/* A signal came at @ip: did an instruction of text run there? NULL = no text. */
+	bool (*text_interrupted)(u64 ip, struct text_crash *crash);
+	/* Into @finding: text around regs.ip, with @fetched (FETCH_BYTES; or NULL) there. */
+	void (*text_bytes)(struct finding *finding, const u8 *fetched);
 	struct fiber home;    /* the engine's own stack */
 	u64 decisions;        /* since the job began */
 	u64 total_steps;
@@ -208,7 +242,8 @@ void engine_step(struct vcpu *cpu);
 bool engine_is_enabled(struct vcpu *cpu);
 /*
  * A choice of data: the strategy says which of @options (2..MAX_PICKS) it is; 0 is the default.
- * Called in the middle of the CPU's operation, after engine_step() has returned.
+ * Called in the middle of the CPU's operation, after engine_step() has returned; what it is
+ * called for is shown at the operation's pc. While no choices are made it returns 0.
  */
 u32 engine_pick(struct vcpu *cpu, u32 options);
 /* The agent that goes when nothing is said. */

@@ -4,6 +4,7 @@
 #define VIRTUAL_HOOKS_H
 
 #include "detectors/race.h"
+#include "detectors/section.h"
 #include "detectors/shadow.h"
 #include "detectors/show.h"
 
@@ -12,7 +13,8 @@ static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
 
-	return addr < engine.rodata_end ||
+	return addr < engine.rodata_end || addr - engine.constant[0] < engine.constant_size[0] ||
+	       addr - engine.constant[1] < engine.constant_size[1] ||
 	       (addr - fiber->stack < fiber->size && !fiber->published &&
 		!(cpu->count && buffer_publishes(cpu)));
 }
@@ -22,7 +24,8 @@ static inline bool is_private(const struct vcpu *cpu, u64 addr)
 	const struct fiber *fiber = cpu->fiber;
 
 	return addr - cpu->private_start < cpu->private_size ||
-	       addr - fiber->private_start < fiber->private_size;
+	       addr - fiber->private_start < fiber->private_size ||
+	       addr - engine.statistics < engine.statistics_size;
 }
 
 /* Nobody else writes it: when this CPU reads it makes no difference. */
@@ -35,13 +38,14 @@ static inline bool is_owned(const struct vcpu *cpu, u64 addr)
  * An interrupt could be taken here: somebody looks at what this CPU alone
  * accesses. One that is not pending yet may follow from what the CPU has just
  * done, so others must be able to raise it now; otherwise it could have been
- * raised before, where the CPU last stood.
+ * raised before, where the CPU last stood. An NMI comes anywhere.
  */
 static inline bool is_interruptible(const struct vcpu *cpu)
 {
 	return engine.interrupts.enabled &&
-	       (cpu->moved || (engine.irqs | engine.ticking) >> cpu->id & 1) &&
-	       engine.interrupts.enabled(cpu->id);
+	       (((cpu->moved || (engine.irqs | engine.ticking) >> cpu->id & 1) &&
+		 engine.interrupts.enabled(cpu->id)) ||
+		engine.nmis >> cpu->id & 1);
 }
 
 /* It is about to hold interrupts, or what they may do, off: the last moment for one to come. */
@@ -84,6 +88,8 @@ static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
 	    (is_interruptible(cpu) || is_guarding(cpu, addr)))
 		engine_point(EVENT_KIND_POINT, 0, 0, pc);
 	if (is_private(cpu, addr)) {
+		if (is_guarding(cpu, addr))
+			section_begin(cpu, pc, __builtin_frame_address(0));
 		undo_push(addr, size, load_word(addr, size));
 		return;
 	}

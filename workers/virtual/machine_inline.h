@@ -24,12 +24,37 @@ u64 this_cpu_fetch_add(u64 *p, u64 v);
 
 u64 machine_cycles(void);
 u64 machine_now(void);
+u64 machine_stamp(void);
 void sync_core(void);
 
 #define MACHINE_POISONS false
+#define MACHINE_MODELS_FETCH true
+
+/* text/: */
+u64 machine_call_text(u64 addr, u64 a, u64 b);
+void machine_text_insn(u64 addr, const void *bytes, u64 length);
+void machine_text_copy(u64 addr, const void *bytes, u64 origin);
+void machine_text_allocated(u64 addr, u64 size);
+void machine_text_freed(u64 addr, u64 size);
+void machine_text_writing(u64 addr, u64 size);
+const struct side *machine_text_writer(u64 addr);
 
 void machine_memory_reserved(u64 start, u64 size);
 void machine_memory_allocated(u64 start, u64 size);
 void machine_memory_freed(u64 start, u64 size);
+
+/* detectors/lock_order.c, detectors/grace_period.c */
+void machine_lock_made(const void *lock);
+void machine_lock_acquired(const void *lock, u32 flags);
+void machine_lock_released(const void *lock);
+u32 machine_locks_held(void);
+void machine_waits_for_cpus(u64 mask);
+void machine_reader_begins(const void *domain);
+void machine_reader_ends(const void *domain);
+void machine_quiescent(bool surely);
+u64 machine_grace_period_begins(const void *domain);
+void machine_grace_period_ends(const void *domain, u64 began);
+void machine_callback_queued(const void *head);
+void machine_callback_runs(const void *head);
 
 #endif

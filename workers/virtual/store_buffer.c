@@ -45,11 +45,10 @@ u64 stack_bound(struct fiber *fiber)
 {
 	struct vcpu *cpu = &engine.vcpu[fiber->cpu];
 	u64 pc = cpu->fiber == fiber ? cpu->pending.pc : fiber->pc;
-	u64 *frame;
+	u64 *frame = __builtin_frame_address(0);
 
-	if (engine.cpu && engine.cpu->fiber == fiber)
-		frame = __builtin_frame_address(0);
-	else
+	/* It stands still: whoever asks is another CPU, or the engine on a stack of its own. */
+	if ((u64)frame - fiber->stack >= fiber->size)
 		frame = (u64 *)*(u64 *)fiber->sp;
 	while ((u64)frame - fiber->stack < fiber->size) {
 		if (frame[1] == pc)
@@ -110,6 +109,8 @@ void committed(struct vcpu *cpu, u64 addr, u32 size, u64 value)
 {
 	u64 place = value - engine.stacks;
 
+	if (unlikely(addr - engine.text_start < engine.text_size))
+		engine.wrote_text(addr, size, value);
 	engine.commits++;
 	cpu->commits++;
 	engine.spinning = 0;

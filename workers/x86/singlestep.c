@@ -26,6 +26,9 @@ static int fill_slot(struct kprobe *p, u64 slot)
 	if ((insn->flags & INSN_BOOSTABLE) && length + JMP32_INSN_SIZE <= INSN_SLOT_SIZE)
 		p->ainsn.boostable = insn_write_jump(bytes + length, slot + length,
 						     p->addr + length) > 0;
+	machine_text_copy(slot, bytes, p->addr);
+	if (p->ainsn.boostable)
+		machine_text_insn(slot + length, bytes + length, JMP32_INSN_SIZE);
 	text_poke(slot, bytes, sizeof(bytes));
 	return 0;
 }

@@ -104,6 +104,23 @@ static u64 explored_place(const greg_t *registers, u64 *frame)
 	return ip;
 }
 
+/* An instruction of text: what it was, where it stands, and who called the text. */
+static void __attribute__((noreturn))
+report_text_crash(const struct text_crash *crash, const u64 value[6])
+{
+	struct finding *finding = &the_explore->result.finding;
+
+	*finding = (struct finding){ .kind = FINDING_NONE };
+	virtual_side(&finding->here, crash->regs->ip, crash->frame);
+	for (u32 n = 0; n < ARRAY_SIZE(finding->value); n++)
+		finding->value[n] = value[n];
+	finding->regs = *crash->regs;
+	finding->has_regs = 1;
+	engine.text_bytes(finding, NULL);
+	finding->kind = FINDING_CRASH;
+	engine_end(RUN_FAILED);
+}
+
 static void __attribute__((noreturn))
 report_crash(enum finding_kind kind, const greg_t *registers, const u64 value[6])
 {
@@ -139,9 +156,12 @@ static void crashed(int number, siginfo_t *info, void *context)
 	bool known = info->si_code > 0 && info->si_code != SI_KERNEL;
 	u64 addr = known ? (u64)info->si_addr : 0;
 	u64 value[6] = { number, addr, registers[REG_TRAPNO], registers[REG_ERR] };
+	struct text_crash text;
 
 	if (!engine.cpu || info->si_code <= 0)
 		die(number, registers, addr);
+	if (engine.text_interrupted && engine.text_interrupted(registers[REG_RIP], &text))
+		report_text_crash(&text, value);
 	if (is_machine_text(registers[REG_RIP]) && !is_announced(addr, known) &&
 	    !is_overflow(addr))
 		die(number, registers, addr);

@@ -13,6 +13,8 @@ static inline void outcome_begin(void)
 	outcome_given = false;
 }
 
+/* What the run has said of itself; 0 = nothing. */
+u64 outcome_so_far(void);
 /* The run just made is one of the job's: what it came to joins the set if it passed. */
 void outcome_count(enum run_end end);
 

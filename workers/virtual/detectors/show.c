@@ -40,6 +40,7 @@ static u32 agent_of(u32 kind, u32 cpu)
 	case EVENT_KIND_IRQ:
 		return AGENT(AGENT_IRQ, cpu);
 	case EVENT_KIND_TICK:
+	case EVENT_KIND_NMI:
 		return AGENT(AGENT_TICK, cpu);
 	}
 	return AGENT(AGENT_CPU, cpu);
@@ -110,6 +111,14 @@ struct shown_event *show_event(struct vcpu *cpu, u32 kind, u64 addr, u32 size, u
 	event->size = size;
 	event->value = value;
 	return event;
+}
+
+void show_pick(struct vcpu *cpu, u32 option, u32 options)
+{
+	struct shown_event *event = show_event(cpu, EVENT_KIND_PICK, 0, 0, option, cpu->pending.pc);
+
+	event->old = options;
+	event->flags |= SHOWN_CHOICE | (option ? SHOWN_INTERVENTION : 0);
 }
 
 static u32 order_flags(enum order order, u32 kind)

@@ -21,6 +21,8 @@ void show_begin(void);
 void show_end(void);
 /* The next event of @agent comes of a choice; @intervention: not of the default. */
 void show_choice(u32 agent, bool intervention);
+/* @cpu makes a choice of data. */
+void show_pick(struct vcpu *cpu, u32 option, u32 options);
 /* Another CHECKPOINT_CHOICES choices are made: keep engine.trail (also when not shown). */
 void show_checkpoint(void);
 /* The newest event of @cpu at @pc that touches @addr; NULL = there is none. */

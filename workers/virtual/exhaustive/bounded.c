@@ -5,10 +5,16 @@
  * an equal one that is too dear.
  *
  * A preemption here: the CPU that ran could go on and somebody else does; or a
- * drain, interrupt or tick of a CPU that could go on is not waited for.
+ * drain, interrupt or tick of a CPU that could go on is not waited for. A choice
+ * of data costs nothing: it takes the processor from nobody.
+ *
+ * Or with at most so many delays (Emmi, Qadeer and Rakamaric, POPL 2011): each
+ * choice that is not the default is one, so there are few schedules even where
+ * CPUs often have to wait.
  */
 #include "exhaustive/depend.h"
 #include "exhaustive/exhaust.h"
+#include "exhaustive/picks.h"
 
 #define MAX_DEPTH 65536
 
@@ -31,6 +37,8 @@ static u64 free_agents(u64 enabled)
 {
 	u64 cpus = enabled & CPU_BITS, waiting = ~cpus & CPU_BITS, late;
 
+	if (the_explore->job.flags & EXPLORE_DELAYS)
+		return 1UL << engine_default(enabled);
 	if (cpus >> engine.current & 1)
 		return 1UL << engine.current;
 	late = waiting << AGENT(AGENT_DRAIN, 0) | waiting << AGENT(AGENT_IRQ, 0) |
@@ -42,8 +50,11 @@ static void bounded_begin(u64 run)
 {
 	depth = 0;
 	spent = 0;
-	if (!run)
-		nr_nodes = 0;
+	picks_begin();
+	if (run)
+		return;
+	picks_reset();
+	nr_nodes = 0;
 }
 
 static u32 bounded_choose(u64 enabled)
@@ -70,19 +81,25 @@ static u32 bounded_choose(u64 enabled)
 	return node->agent;
 }
 
+static u32 bounded_pick(struct vcpu *cpu, u32 options)
+{
+	return picks_take(depth, options);
+}
+
 static bool bounded_end(enum run_end end)
 {
-	while (nr_nodes) {
-		struct node *node = &nodes[nr_nodes - 1];
+	for (; !picks_next(nr_nodes); nr_nodes--) {
+		struct node *node = nodes + nr_nodes - 1;
 
+		if (!nr_nodes)
+			return false;
 		if (node->open) {
 			node->agent = __builtin_ctzl(node->open);
 			node->open &= node->open - 1;
 			return true;
 		}
-		nr_nodes--;
 	}
-	return false;
+	return true;
 }
 
 const struct strategy bounded_strategy = {
@@ -90,5 +107,6 @@ const struct strategy bounded_strategy = {
 	.patient = true,
 	.begin = bounded_begin,
 	.choose = bounded_choose,
+	.pick = bounded_pick,
 	.end = bounded_end,
 };

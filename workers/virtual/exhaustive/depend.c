@@ -23,6 +23,8 @@ const u8 effect_of_kind[EVENT_KINDS] = {
 	[EVENT_KIND_ALLOC] = EFFECT_ANYTHING,
 	[EVENT_KIND_FREE] = EFFECT_ANYTHING,
 	[EVENT_KIND_SIGNAL] = EFFECT_ANYTHING,
+	[EVENT_KIND_FETCH] = EFFECT_READ,
+	[EVENT_KIND_SYNC] = EFFECT_SYNC,
 };
 
 u64 held_bytes(const struct operation *load)
@@ -30,6 +32,8 @@ u64 held_bytes(const struct operation *load)
 	struct vcpu *cpu = &engine.vcpu[load->cpu];
 	u64 held = 0;
 
+	if (unlikely(is_fetch(load)))
+		return 0;
 	for (u32 n = 0; n < cpu->count; n++) {
 		const struct store *store = nth_store(cpu, n);
 
@@ -54,6 +58,13 @@ static bool disturbs(const struct operation *step, u32 cpu, const struct operati
 	       (AGENT_KIND(other->agent) != AGENT_DRAIN || other->effect & EFFECT_RELEASE);
 }
 
+/* Whatever is written later, the CPU may fetch as it was. */
+static bool syncs_with(const struct operation *sync, const struct operation *write)
+{
+	return sync->effect & EFFECT_SYNC && write->effect & EFFECT_WRITE &&
+	       sync->cpu != write->cpu && write->addr - engine.text_start < engine.text_size;
+}
+
 bool others_depend(const struct operation *a, const struct operation *b)
 {
 	u32 effects = a->effect | b->effect;
@@ -67,6 +78,8 @@ bool others_depend(const struct operation *a, const struct operation *b)
 	if (a->effect & EFFECT_DISTURB && disturbs(a, a->target, b))
 		return true;
 	if (b->effect & EFFECT_DISTURB && disturbs(b, b->target, a))
+		return true;
+	if (syncs_with(a, b) || syncs_with(b, a))
 		return true;
 	/* Whether somebody has written: what the CPU itself writes does not count. */
 	return effects & EFFECT_WATCH && a->cpu != b->cpu &&

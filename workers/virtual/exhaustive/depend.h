@@ -6,6 +6,9 @@
  *
  * What a CPU does between two of its operations is part of the step before: it
  * may put stores into its buffer and pass fences, which nobody else notices.
+ *
+ * A fetch of an instruction is a load that no buffer answers, not even that of
+ * its own CPU.
  */
 #ifndef VIRTUAL_DEPEND_H
 #define VIRTUAL_DEPEND_H
@@ -20,6 +23,7 @@
 #define EFFECT_INTERRUPT 0x10 /* comes between any two operations of its CPU */
 #define EFFECT_ANYTHING 0x20  /* who knows */
 #define EFFECT_RELEASE 0x40   /* a drain that its CPU waits for, to go on without a choice */
+#define EFFECT_SYNC 0x80      /* depends on what has been written of text */
 
 /* One step of an agent, as it would be now or as it was. */
 struct operation {
@@ -116,6 +120,18 @@ static inline u64 shared_bytes(u64 addr, u32 size, u64 other, u32 other_size)
 	return bytes;
 }
 
+static inline bool is_fetch(const struct operation *step)
+{
+	return step->kind == EVENT_KIND_FETCH;
+}
+
+/* Of one CPU: a fetch, and a drain of what it is about. */
+static inline bool is_own_text(const struct operation *a, const struct operation *b)
+{
+	return (is_fetch(a) || is_fetch(b)) && (a->effect | b->effect) & EFFECT_WRITE &&
+	       overlap(a->addr, a->size, b->addr, b->size);
+}
+
 /* Bytes of a load that stores made before it hold, which are still in its CPU's buffer. */
 u64 held_bytes(const struct operation *load);
 
@@ -124,7 +140,7 @@ static inline bool load_notices(const struct operation *load, const struct opera
 {
 	u64 bytes;
 
-	if (!engine.vcpu[load->cpu].count)
+	if (!engine.vcpu[load->cpu].count || is_fetch(load))
 		return true;
 	bytes = shared_bytes(load->addr, load->size, write->addr, write->size);
 	return bytes & ~held_bytes(load);
@@ -134,8 +150,9 @@ static inline bool load_notices(const struct operation *load, const struct opera
 bool others_depend(const struct operation *a, const struct operation *b);
 
 /*
- * Steps of two agents. A CPU and its own drain never matter to each other: a
- * load that its buffer answers reads the same when the store has left it.
+ * Steps of two agents. A CPU and its own drain do not matter to each other: a
+ * load that its buffer answers reads the same when the store has left it. What it
+ * fetches is another matter.
  */
 static inline bool operations_depend(const struct operation *a, const struct operation *b)
 {
@@ -143,7 +160,9 @@ static inline bool operations_depend(const struct operation *a, const struct ope
 
 	if (unlikely(effects & ~(EFFECT_READ | EFFECT_WRITE)) && others_depend(a, b))
 		return true;
-	if (!(effects & EFFECT_WRITE) || a->cpu == b->cpu ||
+	if (unlikely(a->cpu == b->cpu))
+		return is_own_text(a, b);
+	if (!(effects & EFFECT_WRITE) ||
 	    !overlap(a->addr, a->size, b->addr, b->size) || a->forwarded || b->forwarded)
 		return false;
 	if (!(a->effect & EFFECT_WRITE))

@@ -16,6 +16,7 @@
  */
 #include "exhaustive/depend.h"
 #include "exhaustive/exhaust.h"
+#include "exhaustive/picks.h"
 
 #define MAX_EVENTS 65536
 
@@ -137,7 +138,7 @@ static void begin_clock(struct clock *clock, const struct operation *step)
 	}
 	copy(clock, &history->done);
 	if (step->kind == EVENT_KIND_RMW || step->kind == EVENT_KIND_LOCK ||
-	    step->kind == EVENT_KIND_UNLOCK)
+	    step->kind == EVENT_KIND_UNLOCK || step->kind == EVENT_KIND_SYNC)
 		join(clock, &history->drained);
 }
 
@@ -237,12 +238,12 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 	for (u32 n = here; n--; ) {
 		const struct operation *before = &steps[n];
 
-		if (before->cpu == step->cpu) {
+		if (before->cpu == step->cpu && !is_own_text(before, step)) {
 			/* Both orders are tried: see wanted_with_interrupts(). */
 			if (unlikely(is_release(before, step)))
 				join(clock, &clocks[n]);
 			/* Had the load come earlier, the buffer would still have held these. */
-			if (is_drain(before) && only_reads(step) &&
+			if (is_drain(before) && only_reads(step) && !is_fetch(step) &&
 			    overlap(step->addr, step->size, before->addr, before->size))
 				held |= shared_bytes(step->addr, step->size, before->addr,
 						     before->size);
@@ -314,13 +315,21 @@ static void dpor_begin(u64 run)
 		for (u32 n = 0; n < words; n++)
 			histories[cpu].done.cpu[n] = histories[cpu].drained.cpu[n] = 0;
 	}
+	picks_begin();
 	if (run)
 		return;
-	nr_known = 0;
-	nr_nodes = nr_fixed = exhaust_root.count;
-	for (u32 n = 0; n < nr_fixed; n++)
-		nodes[n] = (struct node){ .sleep = exhaust_root.sleep[n],
-					  .agent = exhaust_root.agent[n] };
+	picks_reset();
+	nr_known = nr_nodes = 0;
+	for (u32 n = 0; n < exhaust_root.count; n++) {
+		u32 agent = exhaust_root.agent[n];
+
+		if (IS_PICK(agent))
+			picks_fix(nr_nodes, OPTION_OF(agent));
+		else
+			nodes[nr_nodes++] = (struct node){ .sleep = exhaust_root.sleep[n],
+							   .agent = agent };
+	}
+	nr_fixed = nr_nodes;
 }
 
 static u32 dpor_choose(u64 enabled)
@@ -352,6 +361,11 @@ static u32 dpor_choose(u64 enabled)
 	if (++depth == nr_nodes)
 		sleeping = independent_of(node->sleep, node->agent);
 	return node->agent;
+}
+
+static u32 dpor_pick(struct vcpu *cpu, u32 options)
+{
+	return picks_take(depth, options);
 }
 
 static void dpor_passed(u32 cpu, u32 kind, u64 value)
@@ -400,10 +414,12 @@ static bool dpor_end(enum run_end end)
 		if (engine.ready | engine.drains)
 			nodes[nr_nodes - 1].wanted |= nodes[nr_nodes - 1].enabled;
 	}
-	for (; nr_nodes > nr_fixed; nr_nodes--) {
-		struct node *node = &nodes[nr_nodes - 1];
+	for (; !picks_next(nr_nodes); nr_nodes--) {
+		struct node *node = nodes + nr_nodes - 1;
 		u64 open;
 
+		if (nr_nodes == nr_fixed)
+			return false;
 		node->sleep |= 1UL << node->agent;
 		open = node->wanted & ~node->sleep;
 		if (open) {
@@ -412,7 +428,8 @@ static bool dpor_end(enum run_end end)
 			return true;
 		}
 	}
-	return false;
+	nr_known = nr_nodes;
+	return true;
 }
 
 const struct strategy dpor_strategy = {
@@ -421,6 +438,7 @@ const struct strategy dpor_strategy = {
 	.patient = true,
 	.begin = dpor_begin,
 	.choose = dpor_choose,
+	.pick = dpor_pick,
 	.passed = dpor_passed,
 	.created = dpor_created,
 	.end = dpor_end,

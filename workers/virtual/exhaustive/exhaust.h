@@ -5,7 +5,7 @@
 
 #include "strategies/strategy.h"
 
-/* The choices with which every run begins, and who sleeps at each. */
+/* The choices with which every run begins, those of data too, and who sleeps at each. */
 struct exhaust_root {
 	const u8 *agent;
 	const u64 *sleep;
@@ -20,6 +20,7 @@ extern struct exhaust_root exhaust_root;
  */
 extern bool exhaust_split;
 void split_here(u64 enabled, u64 sleeping) __attribute__((noreturn));
+void split_at_pick(u32 options, u64 sleeping) __attribute__((noreturn));
 
 /* bounded.c: the preemptions that a run may cost, and whether one would have cost more. */
 #define NO_LIMIT (~0u)

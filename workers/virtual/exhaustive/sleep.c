@@ -9,6 +9,7 @@
  */
 #include "exhaustive/depend.h"
 #include "exhaustive/exhaust.h"
+#include "exhaustive/picks.h"
 
 #define MAX_DEPTH 65536
 
@@ -28,12 +29,21 @@ static void sleep_begin(u64 run)
 {
 	depth = 0;
 	sleeping = 0;
+	picks_begin();
 	if (run)
 		return;
-	nr_nodes = nr_fixed = exhaust_root.count;
-	for (u32 n = 0; n < nr_fixed; n++)
-		nodes[n] = (struct node){ .sleep = exhaust_root.sleep[n],
-					  .agent = exhaust_root.agent[n] };
+	picks_reset();
+	nr_nodes = 0;
+	for (u32 n = 0; n < exhaust_root.count; n++) {
+		u32 agent = exhaust_root.agent[n];
+
+		if (IS_PICK(agent))
+			picks_fix(nr_nodes, OPTION_OF(agent));
+		else
+			nodes[nr_nodes++] = (struct node){ .sleep = exhaust_root.sleep[n],
+							   .agent = agent };
+	}
+	nr_fixed = nr_nodes;
 }
 
 /* A node on the way: only what comes after its last one is new. */
@@ -68,21 +78,29 @@ static u32 sleep_choose(u64 enabled)
 	return node->agent;
 }
 
+static u32 sleep_pick(struct vcpu *cpu, u32 options)
+{
+	if (unlikely(exhaust_split) && picks_is_new())
+		split_at_pick(options, sleeping);
+	return picks_take(depth, options);
+}
+
 static bool sleep_end(enum run_end end)
 {
-	while (nr_nodes > nr_fixed) {
-		struct node *node = &nodes[nr_nodes - 1];
+	for (; !picks_next(nr_nodes); nr_nodes--) {
+		struct node *node = nodes + nr_nodes - 1;
 		u64 open;
 
+		if (nr_nodes == nr_fixed)
+			return false;
 		node->sleep |= 1UL << node->agent;
 		open = node->enabled & ~node->sleep;
 		if (open) {
 			node->agent = __builtin_ctzl(open);
 			return true;
 		}
-		nr_nodes--;
 	}
-	return false;
+	return true;
 }
 
 const struct strategy sleep_strategy = {
@@ -91,5 +109,6 @@ const struct strategy sleep_strategy = {
 	.patient = true,
 	.begin = sleep_begin,
 	.choose = sleep_choose,
+	.pick = sleep_pick,
 	.end = sleep_end,
 };

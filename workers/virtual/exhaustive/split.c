@@ -15,6 +15,7 @@ bool exhaust_split;
 
 /* The node below the root. */
 static u64 node_enabled, node_sleeping;
+static u32 node_options;      /* of a choice of data; 0 = it is none */
 static bool has_node;
 
 /* Parts that make up the tree; done[n] = 1: that one cannot be cut any more. */
@@ -26,8 +27,22 @@ void split_here(u64 enabled, u64 sleeping)
 {
 	node_enabled = enabled;
 	node_sleeping = sleeping;
+	node_options = 0;
 	has_node = true;
 	engine_end(RUN_CUT);
+}
+
+void split_at_pick(u32 options, u64 sleeping)
+{
+	node_sleeping = sleeping;
+	node_options = options;
+	has_node = true;
+	engine_end(RUN_CUT);
+}
+
+static u32 nr_children(void)
+{
+	return node_options ? node_options : __builtin_popcountl(node_enabled & ~node_sleeping);
 }
 
 /* One run to the end of @part. False: the program ends there, or all sleep. */
@@ -37,14 +52,14 @@ static bool look_at(const struct prefix *part)
 	has_node = false;
 	engine.strategy->begin(0);
 	engine_run();
-	return has_node && node_enabled & ~node_sleeping;
+	return has_node && nr_children();
 }
 
 /* Part @place gives way to its children; there is room for them. */
 static void put_children(u32 place, u64 first)
 {
 	u64 open = node_enabled & ~node_sleeping;
-	u32 count = __builtin_popcountl(open);
+	u32 count = nr_children();
 	struct prefix parent = parts[place];
 
 	memmove(&parts[place + count], &parts[place + 1],
@@ -56,10 +71,12 @@ static void put_children(u32 place, u64 first)
 		struct prefix *child = &parts[place + n];
 
 		*child = parent;
-		child->agent[child->count] = __builtin_ctzl(agent);
+		child->agent[child->count] = node_options ? PICK(n) : __builtin_ctzl(agent);
 		child->sleep[child->count] = node_sleeping;
 		child->count++;
 		done[place + n] = child->count == PREFIX_CHOICES;
+		if (node_options)
+			continue;
 		node_sleeping |= agent;
 		open &= ~agent;
 	}
@@ -72,16 +89,15 @@ static bool cut_all_once(u32 wanted)
 
 	for (u32 place = 0; place < nr_parts && nr_parts < wanted; ) {
 		u32 before = nr_parts;
-		u64 open;
 
 		if (done[place] || !look_at(&parts[place])) {
 			done[place++] = 1;
 			continue;
 		}
-		open = node_enabled & ~node_sleeping;
-		if (nr_parts + __builtin_popcountl(open) > MAX_PREFIXES)
+		if (nr_parts + nr_children() > MAX_PREFIXES)
 			return false;
-		put_children(place, 1UL << engine_default(open));
+		put_children(place, node_options ? 0 : 1UL << engine_default(node_enabled &
+									     ~node_sleeping));
 		place += nr_parts - before + 1;
 		any = true;
 	}

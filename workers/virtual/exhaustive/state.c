@@ -10,15 +10,21 @@
  * one state look like two, never two like one.
  *
  * Left out is what only says how the machine came here: numbers of operations,
- * stores and commits, and who spins.
+ * stores and commits, what time it is, and who spins.
  */
 #include "exhaustive/state.h"
 
+#include "detectors/outcome_set.h"
 #include "programs/pthread_program.h"
+#include "text/text.h"
+
+extern struct text_state text_state __attribute__((weak));
 
 #define FACTOR 0x9e3779b97f4a7c15UL
 #define MAX_WORDS 65536       /* of eight bytes, written in one run; a power of two */
 #define SPARE 4096            /* bytes below the deepest stack pointer seen that are cleared */
+#define SPARE_AT_FIRST 16384 /* likewise, of whatever was done before the search */
+#define CALLS 256             /* bytes below a stack pointer that calls of one step come to */
 
 /* A word that was written in this run, as committed. */
 struct word {
@@ -86,8 +92,33 @@ static void note_snapshot(u64 addr, const struct undo *undo)
 	}
 }
 
+/* When a task began to wait, for reports. */
+static inline bool is_time(u64 addr)
+{
+	u64 place = addr - (u64)&the_machine->task[0];
+
+	return place < sizeof(the_machine->task) &&
+	       place % sizeof(struct task_struct) == offsetof(struct task_struct, wait.since);
+}
+
+/* How often something happened, for who watches. */
+static inline bool is_counter(u64 addr)
+{
+	u64 place = addr - (u64)&the_machine->cpu[0];
+
+	if (addr - engine.statistics < engine.statistics_size)
+		return true;
+	place %= sizeof(struct cpu);
+	return addr - (u64)&the_machine->cpu[0] < sizeof(the_machine->cpu) &&
+	       place - offsetof(struct cpu, nr_irqs) <=
+	       offsetof(struct cpu, nr_spurious) - offsetof(struct cpu, nr_irqs);
+}
+
 static void look_at_word(u64 addr)
 {
+	if (is_time(addr) || is_counter(addr))
+		return;
+
 	struct word *word = word_at(addr);
 	u64 value = *(volatile u64 *)addr, hash = hash_word(addr, value);
 
@@ -141,7 +172,7 @@ static u64 hash_cpu(struct vcpu *cpu)
 		hash = mix(mix(mix(hash, store->addr), store->value), store->size);
 	}
 	hash = mix(hash, cpu->count | (u64)cpu->ticks << 32);
-	hash = mix(hash, cpu->irq_depth);
+	hash = mix(mix(hash, cpu->irq_depth), cpu->arrivals);
 	if (engine.exited >> cpu->id & 1)
 		return hash;
 	hash = mix(mix(mix(hash, pending->pc), pending->addr), pending->size | pending->kind << 8);
@@ -164,7 +195,7 @@ static u64 hash_threads(void)
 	return hash;
 }
 
-/* Tasks of a kernel that have run. */
+/* Tasks of a kernel that have run; of the others it may be known where their stack is. */
 static u64 hash_tasks(void)
 {
 	u64 hash = 0;
@@ -172,28 +203,71 @@ static u64 hash_tasks(void)
 	for (u32 n = 0; n < MAX_FIBERS; n++) {
 		if (fibers[n].touched)
 			hash = mix(hash, mix(hash_fiber(&fibers[n]), n));
+		else if (fibers[n].published)
+			hash = mix(hash, n);
 	}
 	return hash;
 }
 
-void state_begin(void)
+/* What CPUs may still fetch, and which instructions there are or were. */
+static u64 hash_text(void)
+{
+	const struct text_state *text = &text_state;
+	u64 hash = text->nr_writes;
+
+	for (u32 n = 0; n < text->nr_writes; n++)
+		hash = mix(mix(hash, text->write[n].old),
+			   text->write[n].value ^ (u64)text->write[n].at << 32);
+	for (u32 n = 0; text->nr_writes && n < engine.nr_cpus; n++)
+		hash = mix(hash, engine.vcpu[n].text_seen);
+	for (u32 n = 0; n < text->nr_known; n++)
+		hash = mix(hash, text->known[n].at | (u64)text->known[n].length << 32 |
+				 (u64)text->known[n].owners << 40);
+	for (u32 n = 0; n < text->nr_owners; n++)
+		hash = mix(hash, text->owner[n].at | (u64)text->owner[n].size << 32 |
+				 (u64)text->owner[n].freed << 63);
+	return hash;
+}
+
+static void clear(u64 from, u64 to)
+{
+	__builtin_memset((void *)from, 0, to - from);
+}
+
+/*
+ * What earlier runs have left in a stack, as far as calls have come: all of it in one that
+ * is made anew, or restored because it was used; else what lies below.
+ */
+static void clear_stack(struct fiber *fiber, u64 spare)
+{
+	bool is_kernel = program != &pthread_program;
+	u64 top = fiber->stack + fiber->size, used = deepest[fiber - fibers];
+	u64 from = (used ? used : is_kernel ? fiber->sp : top) - spare;
+
+	if (from - fiber->stack >= fiber->size)
+		from = fiber->stack;
+	if (!is_kernel || fiber->touched)
+		clear(from, top);
+	else if (fiber->sp - fiber->stack < fiber->size && from < fiber->sp)
+		clear(from, fiber->sp);
+}
+
+void state_begin(bool first)
 {
 	run++;
 	nr_words = 0;
 	nr_seen = 0;
 	memory = 0;
-	/* The stacks of a kernel's tasks are restored with the snapshot. */
-	if (program != &pthread_program)
-		return;
-	for (u32 n = 0; n < VIRTUAL_CPUS; n++) {
-		u64 top = fibers[n].stack + fibers[n].size, from = deepest[n] - SPARE;
-
-		if (!deepest[n])
-			continue;
-		if (from < fibers[n].stack)
-			from = fibers[n].stack;
-		__builtin_memset((void *)from, 0, top - from);
+	for (u32 n = 0; n < MAX_FIBERS; n++) {
+		if (fibers[n].size && (first || deepest[n]))
+			clear_stack(&fibers[n], first ? SPARE_AT_FIRST : SPARE);
 	}
+}
+
+void state_settle(void)
+{
+	if (engine.cpu)
+		clear(engine.cpu->fiber->sp - CALLS, engine.cpu->fiber->sp);
 }
 
 u64 state_hash(void)
@@ -207,5 +281,8 @@ u64 state_hash(void)
 	for (u32 n = 0; n < engine.nr_cpus; n++)
 		hash = mix(hash, hash_cpu(&engine.vcpu[n]));
 	hash = mix(hash, program == &pthread_program ? hash_threads() : hash_tasks());
+	hash = mix(hash, outcome_so_far());
+	if (&text_state)
+		hash = mix(hash, hash_text());
 	return hash ? hash : 1;
 }

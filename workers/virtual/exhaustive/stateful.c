@@ -14,6 +14,7 @@
  */
 #include "exhaustive/exhaust.h"
 #include "detectors/report.h"
+#include "exhaustive/picks.h"
 #include "exhaustive/state.h"
 
 #include <sys/mman.h>
@@ -60,9 +61,11 @@ static void *fresh(void *old, u64 size)
 static void stateful_begin(u64 run)
 {
 	depth = 0;
-	state_begin();
+	state_begin(!run);
+	picks_begin();
 	if (run)
 		return;
+	picks_reset();
 	slots = fresh(slots, SLOTS * sizeof(*slots));
 	open_states = fresh(open_states, MAX_STATES * sizeof(*open_states));
 	stateful_full = !slots || !open_states;
@@ -138,6 +141,7 @@ static u32 stateful_choose(u64 enabled)
 {
 	struct node *node = &nodes[depth];
 
+	state_settle();
 	if (depth == trap)
 		report_livelock();
 	if (depth++ == nr_nodes)
@@ -145,6 +149,12 @@ static u32 stateful_choose(u64 enabled)
 	if (!(enabled >> node->agent & 1))
 		engine_end(RUN_DIVERGED);
 	return node->agent;
+}
+
+/* No state of its own: what follows from each option is a state that differs if that matters. */
+static u32 stateful_pick(struct vcpu *cpu, u32 options)
+{
+	return picks_take(depth, options);
 }
 
 /* The last node's part of the graph is complete. */
@@ -176,9 +186,11 @@ static bool stateful_end(enum run_end end)
 {
 	if (nr_nodes && end != RUN_CUT)
 		nodes[nr_nodes - 1].ends = 1;
-	for (; nr_nodes; leave_node()) {
-		struct node *node = &nodes[nr_nodes - 1];
+	for (; !picks_next(nr_nodes); leave_node()) {
+		struct node *node = nodes + nr_nodes - 1;
 
+		if (!nr_nodes)
+			return false;
 		if (trap == nr_nodes - 1) {
 			/* It has been reported. */
 			trap = NONE;
@@ -198,7 +210,7 @@ static bool stateful_end(enum run_end end)
 			return true;
 		}
 	}
-	return false;
+	return true;
 }
 
 const struct strategy stateful_strategy = {
@@ -208,5 +220,6 @@ const struct strategy stateful_strategy = {
 	.outside = true,
 	.begin = stateful_begin,
 	.choose = stateful_choose,
+	.pick = stateful_pick,
 	.end = stateful_end,
 };

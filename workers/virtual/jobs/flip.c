@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define MAX_RECORDED 4096
+#define MAX_PICKED 1024       /* of one CPU; later ones are the default */
 #define MAX_STEPS (2UL << 20) /* in all runs of one search: the bound of the work */
 #define NOT_SHOWN (~0u)
 
@@ -34,6 +35,10 @@ struct step {
 
 static struct step steps[MAX_RECORDED];
 static u32 nr_steps;
+
+/* The options of data that each CPU took, in its order. */
+static u8 options_taken[VIRTUAL_CPUS][MAX_PICKED];
+static u32 nr_picked[VIRTUAL_CPUS]; /* so far in this run */
 static u32 taken[AGENTS];     /* steps of each agent in this run */
 
 static void record(u32 agent)
@@ -64,11 +69,21 @@ static u32 record_choose(u64 enabled)
 	return agent;
 }
 
+static u32 record_pick(struct vcpu *cpu, u32 options)
+{
+	u32 option = replay_strategy.pick(cpu, options);
+
+	if (nr_picked[cpu->id] < MAX_PICKED)
+		options_taken[cpu->id][nr_picked[cpu->id]++] = option;
+	return option;
+}
+
 static const struct strategy record_strategy = {
 	.name = "record",
 	.every_step = true,
 	.patient = true,
 	.choose = record_choose,
+	.pick = record_pick,
 };
 
 /* The run has ended: what its CPUs and buffers would have done next. */
@@ -119,6 +134,8 @@ static enum run_end record_run(const struct intervention *schedule, u32 count)
 
 	nr_steps = 0;
 	memset(taken, 0, sizeof(taken));
+	memset(nr_picked, 0, sizeof(nr_picked));
+	memset(options_taken, 0, sizeof(options_taken));
 	replay_start(schedule, count, false);
 	engine.strategy = &record_strategy;
 	engine.show = 1;
@@ -209,11 +226,21 @@ static u32 swap_choose(u64 enabled)
 	return agent;
 }
 
+/* The data is that of the failing run: it is the order that is looked for. */
+static u32 swap_pick(struct vcpu *cpu, u32 options)
+{
+	u32 place = nr_picked[cpu->id]++, option;
+
+	option = place < MAX_PICKED ? options_taken[cpu->id][place] : 0;
+	return option < options ? option : 0;
+}
+
 static const struct strategy swap_strategy = {
 	.name = "swap",
 	.every_step = true,
 	.patient = true,
 	.choose = swap_choose,
+	.pick = swap_pick,
 };
 
 static bool passes_swapped(u32 first, u32 second)
@@ -224,6 +251,7 @@ static bool passes_swapped(u32 first, u32 second)
 	swap.second = second;
 	swap.next = 0;
 	memset(taken, 0, sizeof(taken));
+	memset(nr_picked, 0, sizeof(nr_picked));
 	engine.strategy = &swap_strategy;
 	the_explore->result.replays++;
 	end = engine_run();

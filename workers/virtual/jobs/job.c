@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#define DEFAULT_STORES 8
 #define DEFAULT_STEPS 100000
 
 int control_fd, status_fd;

@@ -49,7 +49,8 @@ struct place {
 	u64 enabled;
 	u32 event;            /* as in struct intervention */
 	u8 cpu;
-	u8 usual;             /* agent: the default */
+	u8 usual;             /* agent: the default; 0 of a choice of data */
+	bool is_pick;         /* bit n of @enabled is option n */
 };
 
 extern struct place places[MAX_PLACES];

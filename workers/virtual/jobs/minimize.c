@@ -81,13 +81,18 @@ static void remove_chunks(void)
 	}
 }
 
-/* Put a burst of @new behind what is there for the same or an earlier operation of its CPU. */
+/*
+ * Put a burst of @new behind what is there for the same or an earlier operation of its CPU;
+ * a choice of data, which comes while the operation before is done, in front of who goes next.
+ */
 static void insert(struct intervention *schedule, u32 count, struct intervention new, u32 length)
 {
 	u32 at = 0;
 
 	for (u32 n = 0; n < count; n++) {
-		if (schedule[n].cpu == new.cpu && schedule[n].event <= new.event)
+		if (schedule[n].cpu == new.cpu &&
+		    schedule[n].event + (IS_PICK(new.agent) && !IS_PICK(schedule[n].agent)) <=
+		    new.event)
 			at = n + 1;
 	}
 	memmove(schedule + at + length, schedule + at, (count - at) * sizeof(schedule[0]));
@@ -176,6 +181,9 @@ static bool add_burst(u32 count, struct cost bound)
 				.agent = __builtin_ctzl(others),
 			};
 
+			if (around[n].is_pick)
+				new.agent = PICK(new.agent);
+
 			if (fails_with(count, new, 1, bound))
 				return true;
 			/* More than the buffer holds are passed over. */
@@ -234,6 +242,23 @@ static bool replace_one(void)
 	return false;
 }
 
+/* Options of data, each as low as it can be; the default in front of another of its place, too. */
+static void lower_picks(void)
+{
+	for (u32 n = 0; n < nr_current; n++) {
+		u32 most = IS_PICK(current[n].agent) ? OPTION_OF(current[n].agent) : 0;
+
+		for (u32 option = 0; option < most && within_bounds(); option++) {
+			memcpy(trial, current, nr_current * sizeof(trial[0]));
+			trial[n].agent = PICK(option);
+			if (fails(trial, nr_current)) {
+				adopt();
+				break;
+			}
+		}
+	}
+}
+
 static bool is_short(void)
 {
 	return nr_current && nr_bursts(current, nr_current) <= MAX_EXCHANGED;
@@ -246,6 +271,7 @@ static void minimize_current(void)
 		remove_chunks();
 	while (is_short() && within_bounds() && replace_one())
 		remove_chunks();
+	lower_picks();
 }
 
 static bool fails_by_chance(u64 run)

@@ -38,6 +38,7 @@ enum run_end numbered_run(u64 run)
 		memset(&learned, 0, sizeof(learned));
 		interest_forget();
 	}
+	pick_begin(run);
 	if (engine.strategy->begin)
 		engine.strategy->begin(run);
 	end = learns && engine.strategy->watches ? interest_run() : engine_run();

@@ -7,8 +7,12 @@
 #include "programs/kernel.h"
 
 #include "fiber.h"
+#include "detectors/lock_order.h"
 #include "detectors/report.h"
+#include "detectors/section.h"
+#include "strategies/strategy.h"
 #include "programs/thread_local.h"
+#include "text/text.h"
 
 #include <error.h>
 #include <irqflags.h>
@@ -20,6 +24,9 @@
 
 #define LARGEST_CLASS 8192    /* bytes of an object with its redzones */
 #define MAX_BOOT_STEPS (16u << 20)
+#define LEARNING_STEPS 100000
+#define LEARNING_RUNS_OF_TEXT 16
+#define LATE_TICKS 16         /* without effect, then nothing comes of it */
 
 struct kernel kernel;
 
@@ -87,22 +94,20 @@ static void begin_boot(void)
 
 static void begin_run(void)
 {
-	u32 ticks = the_explore->job.ticks;
-
 	snapshot_restore();
+	versions_begin();
+	known_begin();
 	all_blocked();
+	leaks_begin();
+	lock_order_begin();
+	sections_begin();
 	engine.exited = 1UL << GATE_CPU;
 	engine.booting = 0;
 	kernel.phase = PHASE_RUN;
 	kernel.ended = 0;
 	kernel.clock = 0;
-	if (!ticks)
-		return;
-	for (u32 n = 0; n < nr_kernel_cpus(); n++) {
-		engine.vcpu[n].ticks = ticks;
-		if (kernel.resting[n])
-			engine.ticking |= 1UL << n;
-	}
+	__builtin_memset(kernel.late_ticks, 0, sizeof(kernel.late_ticks));
+	kernel_interrupts_begin();
 }
 
 static void failed_entry(void)
@@ -139,8 +144,28 @@ static void suspend_all(void)
 	fiber_switch(engine.cpu->fiber, &engine.home);
 }
 
+/*
+ * What an interrupt had to put off, such as a quiescent state in a slot, the next
+ * tick of the timer sees to: a machine does not stand still as long as one helps.
+ */
+static bool tick_helps(void)
+{
+	bool helps = false;
+
+	for (u32 n = 0; n < nr_kernel_cpus(); n++) {
+		if (!cpu_at(n)->preempt_work || cpu_at(n)->irq_off || kernel.late_ticks[n] == LATE_TICKS)
+			continue;
+		kernel.late_ticks[n]++;
+		kernel_interrupts_tick(n);
+		helps = true;
+	}
+	return helps;
+}
+
 static bool kernel_stuck(enum run_end *end)
 {
+	if (kernel.phase >= PHASE_RUN && tick_helps())
+		return false;
 	if (kernel.phase == PHASE_START && !kernel.started)
 		report_deadlock();
 	if (kernel.phase < PHASE_RUN) {
@@ -174,7 +199,7 @@ static void warm_up_slab(void)
 {
 	machine_this_cpu = cpu_at(0);
 	for (size_t size = 1; size < LARGEST_CLASS; size += 64)
-		kfree(kmalloc(size, GFP_KERNEL | GFP_NOFAIL));
+		kfree(kmalloc(size, GFP_ATOMIC | GFP_NOFAIL));
 }
 
 static int boot(void)
@@ -196,6 +221,26 @@ static int boot(void)
 	return error;
 }
 
+/*
+ * Which text is ever patched: fetches there are operations, so every process has
+ * to know before its first job, and the same.
+ */
+static void learn_text(void)
+{
+	u32 most_steps = engine.max_steps;
+
+	engine.limit = DEFAULT_STORES;
+	engine.max_steps = LEARNING_STEPS;
+	engine.strategy = &random_strategy;
+	for (u64 run = 0; engine.text_size && run < LEARNING_RUNS_OF_TEXT; run++) {
+		engine.strategy->begin(run);
+		engine_run();
+	}
+	engine.max_steps = most_steps;
+	__builtin_memset(&the_explore->result.finding, 0, sizeof(the_explore->result.finding));
+	text_is_learned();
+}
+
 static int kernel_prepare(void)
 {
 	static const struct strategy none = { .name = "boot" };
@@ -206,6 +251,8 @@ static int kernel_prepare(void)
 		return -EOPNOTSUPP;
 	if (!error)
 		error = kernel_memory_init();
+	if (!error)
+		error = kernel_text_init();
 	if (error)
 		return error;
 	kernel_machine_init();
@@ -214,10 +261,14 @@ static int kernel_prepare(void)
 	engine.limit = 0;
 	engine.max_steps = MAX_BOOT_STEPS;
 	error = boot();
+	versions_keep();
+	known_keep();
 	if (!error)
 		error = snapshot_take();
 	engine.max_steps = most_steps;
 	kernel.phase = PHASE_RUN;
+	if (boot_end != RUN_FAILED && boot_end != RUN_BOUND && !error)
+		learn_text();
 	if (boot_end != RUN_FAILED)
 		return boot_end == RUN_BOUND ? -ETIMEDOUT : error;
 	kernel.phase = PHASE_FAILED;

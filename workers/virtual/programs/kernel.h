@@ -22,6 +22,7 @@ struct kernel {
 	u32 nr_tasks;
 	u64 ended;            /* tasks, by place in kernel_tasks[] */
 	u64 resting[VIRTUAL_CPUS]; /* tasks of each CPU, by place */
+	u8 late_ticks[VIRTUAL_CPUS]; /* that came because nothing else could */
 	u64 clock;            /* times that somebody looked at it in this run */
 };
 
@@ -37,6 +38,22 @@ static inline u32 nr_kernel_cpus(void)
 void kernel_machine_init(void);
 /* A fresh fiber for @task, which begins with @entry. */
 void kernel_fiber_init(struct task_struct *task, void (*entry)(void));
+
+/* kernel_interrupts.c */
+void kernel_interrupts_init(void);
+/* One more that comes when it likes; 0 or -errno. */
+int kernel_interrupts_add(const struct explored_interrupt *interrupt);
+/* How many CPUs they need; whether there are any. */
+u32 kernel_interrupts_cpus(void);
+bool kernel_interrupts_exist(void);
+/* By a task, before any other: give each its handler; 0 or -errno. */
+int kernel_interrupts_request(void);
+/* A run begins: all of them may come. */
+void kernel_interrupts_begin(void);
+/* All tasks of a CPU have ended. */
+void kernel_interrupts_end(u32 cpu);
+/* Its timer interrupts now, besides those that may. */
+void kernel_interrupts_tick(u32 cpu);
 
 /* kernel_memory.c: watch the heap of a machine that is about to boot; 0 or -errno. */
 int kernel_memory_init(void);
@@ -57,6 +74,15 @@ bool kernel_tasks_have_ended(void);
 /* It runs code of the user's. */
 bool kernel_task_is_explored(const struct task_struct *task);
 bool kernel_task_has_ended(const struct task_struct *task);
+
+/* kernel_audit.c: all tasks have ended: is everything as it must be? */
+void kernel_audit(void);
+
+/* kernel_leaks.c: of a run; an object is somebody's, or nobody's again. */
+void leaks_begin(void);
+void leaks_allocated(u64 start, u64 size);
+void leaks_freed(u64 start);
+void leaks_check(void);
 
 /* kernel_deadlock.c: who waits for what will not come; at most VIRTUAL_CPUS. Returns how many. */
 u32 kernel_find_waiting(struct waiting *waiting);

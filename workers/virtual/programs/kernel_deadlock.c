@@ -5,6 +5,7 @@
 #include "detectors/report.h"
 
 #include <kernel/mutex.h>
+#include <kernel/rwsem.h>
 
 /* Who must act; a mask has one bit for each CPU that has not. */
 static u32 first_cpu(u64 mask)
@@ -12,10 +13,22 @@ static u32 first_cpu(u64 mask)
 	return mask ? __builtin_ctzl(mask) : AGENT_NOBODY;
 }
 
+static void wait_for_task(struct waiting *waiting, u64 task)
+{
+	const struct task_struct *owner = (const struct task_struct *)task;
+
+	if (!owner)
+		return;
+	waiting->waits_for = owner->cpu;
+	waiting->owner = owner->index + 1;
+}
+
 static void note_what(struct waiting *waiting, const struct wait_note *note)
 {
 	const struct mutex *mutex = (const struct mutex *)note->object;
 
+	if (note->kind == WAIT_NONE)
+		return;
 	waiting->object = note->object;
 	waiting->value = note->value;
 	switch (note->kind) {
@@ -27,12 +40,17 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 	case WAIT_MUTEX:
 		waiting->what = WAITING_MUTEX;
 		waiting->value = mutex->owner;
-		if (mutex->owner) {
-			const struct task_struct *owner = (const struct task_struct *)mutex->owner;
-
-			waiting->waits_for = owner->cpu;
-			waiting->owner = owner->index + 1;
-		}
+		wait_for_task(waiting, mutex->owner);
+		break;
+	case WAIT_RWSEM:
+		waiting->what = WAITING_WRITE_LOCK;
+		waiting->value = ((const struct rw_semaphore *)note->object)->state;
+		wait_for_task(waiting, ((const struct rw_semaphore *)note->object)->owner);
+		break;
+	case WAIT_RCU_TASKS:
+		waiting->what = WAITING_GRACE_PERIOD;
+		if (note->value)
+			wait_for_task(waiting, (u64)&the_machine->task[note->value - 1]);
 		break;
 	case WAIT_COMPLETION:
 		waiting->what = WAITING_COMPLETION;

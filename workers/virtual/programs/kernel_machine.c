@@ -4,12 +4,18 @@
 
 #include "fiber.h"
 #include "hooks.h"
+#include "text/text.h"
 #include "detectors/report.h"
+#include "detectors/section.h"
 
 #include <finding.h>
+#include <irqflags.h>
 #include <kernel/irq.h>
 #include <kernel/kthread.h>
 #include <kernel/text.h>
+
+/* What __statistics of workers/include/machine.h puts together. */
+extern const u8 __start_statistics[], __stop_statistics[];
 
 #define PC ((u64)__builtin_return_address(0))
 
@@ -47,37 +53,6 @@ u32 machine_take_irqs(void)
 
 void machine_irqs_done(void)
 {
-}
-
-static bool irqs_enabled(u32 cpu)
-{
-	return !cpu_at(cpu)->irq_off;
-}
-
-/*
- * On the fiber of the task that is interrupted, which may not be resumed for
- * long. A processor turns interrupts off before the handler's first instruction.
- */
-static void take_irq(u32 id)
-{
-	struct pt_regs regs = {
-		.ip = engine.vcpu[id].pending.pc,
-		.bp = (u64)__builtin_frame_address(0),
-	};
-	u32 *irq_off = &cpu_at(id)->irq_off;
-
-	undo_push((u64)irq_off, sizeof(*irq_off), *irq_off);
-	*irq_off = 1;
-	do_irq(&regs);
-}
-
-static void raise_tick(u32 cpu)
-{
-	u32 *pending = &cpu_at(cpu)->irq_pending;
-
-	undo_push((u64)pending, sizeof(*pending), *pending);
-	*pending |= IRQ_TICK;
-	engine.irqs |= 1UL << cpu;
 }
 
 void machine_relax_while(const u32 *word, u32 value)
@@ -155,6 +130,13 @@ void machine_freeze(void)
 {
 	struct finding *finding = &the_machine->finding[0];
 
+	/* Who turned off what must be on. */
+	if (finding->kind == FINDING_BAD_CONTEXT ||
+	    (finding->kind == FINDING_UNBALANCED && !in_interrupt()))
+		finding->other = section_side(engine.cpu);
+	/* Met while hooks kept quiet. */
+	if (!engine.cpu)
+		engine.cpu = &engine.vcpu[this_cpu()->id];
 	the_explore->result.finding = *finding;
 	the_explore->result.signature = finding_signature(finding);
 	*finding = (struct finding){ 0 };
@@ -184,9 +166,14 @@ static void init_fiber(u32 n)
 
 void kernel_machine_init(void)
 {
-	engine.interrupts = (struct interrupts){
-		.enabled = irqs_enabled, .take = take_irq, .tick = raise_tick,
-	};
+	kernel_interrupts_init();
+	engine.constant[0] = ARENA_BASE;
+	engine.constant_size[0] = offsetof(struct machine, text.module);
+	engine.constant[1] = ARENA_BASE + the_machine->region[REGION_TABLES].offset;
+	engine.constant_size[1] = the_machine->region[REGION_TEXT].offset -
+				  the_machine->region[REGION_TABLES].offset;
+	engine.statistics = (u64)__start_statistics;
+	engine.statistics_size = (u64)__stop_statistics - (u64)__start_statistics;
 	engine.stacks = ARENA_BASE + the_machine->region[REGION_STACKS].offset;
 	engine.stack_stride = TRAP_STACK_SIZE + TASK_STACK_SIZE;
 	engine.stacks_size = engine.stack_stride * MAX_FIBERS;

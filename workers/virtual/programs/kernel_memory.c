@@ -3,6 +3,8 @@
 #include "programs/kernel.h"
 
 #include "hooks.h"
+#include "detectors/lock_order.h"
+#include "text/text.h"
 
 #include <kernel/slab.h>
 
@@ -59,6 +61,12 @@ u64 machine_cycles(void)
 	return (u64)engine.steps * CYCLES_PER_STEP + ++kernel.clock;
 }
 
+/* A state that was met before is to be known again, whenever that was. */
+u64 machine_stamp(void)
+{
+	return engine.strategy->outside ? 1 : machine_cycles();
+}
+
 u64 machine_now(void)
 {
 	return machine_cycles();
@@ -68,6 +76,7 @@ u64 machine_now(void)
 void sync_core(void)
 {
 	hook_fence(ORDER_FULL, PC);
+	text_sync(engine.cpu, PC);
 }
 
 /* What the slab knows of @addr; it looks at its own memory without anybody noticing. */
@@ -106,6 +115,8 @@ void machine_memory_reserved(u64 start, u64 size)
 void machine_memory_allocated(u64 start, u64 size)
 {
 	shadow_allow(start, size);
+	lock_order_forget(start, size);
+	leaks_allocated(start, size);
 	if (engine.races)
 		race_forget(start, size);
 	if (unlikely(engine.show))
@@ -122,6 +133,7 @@ void machine_memory_freed(u64 start, u64 size)
 	if (cpu)
 		engine_point(EVENT_KIND_FREE, start, shown, PC);
 	shadow_forbid(start, size, SHADOW_FREED);
+	leaks_freed(start);
 	if (unlikely(engine.show))
 		show_event(cpu, EVENT_KIND_FREE, start, shown, size, PC);
 }

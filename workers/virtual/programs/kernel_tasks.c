@@ -9,6 +9,7 @@
 #include <explore.h>
 #include <finding.h>
 #include <irqflags.h>
+#include <kernel/balance.h>
 #include <kernel/kthread.h>
 
 struct explored_task kernel_tasks[MAX_EXPLORED_TASKS];
@@ -21,6 +22,7 @@ struct explored_task kernel_tasks[MAX_EXPLORED_TASKS];
 	extern const type __stop_##name[] __attribute__((weak))
 typedef void (*explored_function_t)(void);
 SECTION(struct explored_task, explored_tasks);
+SECTION(struct explored_interrupt, explored_interrupts);
 SECTION(explored_function_t, explored_inits);
 SECTION(explored_function_t, explored_checks);
 SECTION(u32, explored_cpus);
@@ -44,6 +46,7 @@ static int count_cpus(void)
 {
 	u32 cpus = the_explore->cpus ? the_explore->cpus : 1;
 
+	cpus = kernel_interrupts_cpus() > cpus ? kernel_interrupts_cpus() : cpus;
 	for (const u32 *more = __start_explored_cpus; more < __stop_explored_cpus; more++)
 		cpus = *more > cpus ? *more : cpus;
 	for (u32 n = 0; n < kernel.nr_tasks; n++) {
@@ -58,6 +61,7 @@ static int count_cpus(void)
 
 int kernel_tasks_find(void)
 {
+	const struct explored_interrupt *interrupt = __start_explored_interrupts;
 	const struct explored_task *task;
 	int error = 0;
 
@@ -65,6 +69,10 @@ int kernel_tasks_find(void)
 		error = add_task(task);
 	for (u32 n = 0; n < the_explore->nr_tasks && !error; n++)
 		error = add_task(&the_explore->task[n]);
+	for (; interrupt < __stop_explored_interrupts && !error; interrupt++)
+		error = kernel_interrupts_add(interrupt);
+	for (u32 n = 0; n < the_explore->nr_interrupts && !error; n++)
+		error = kernel_interrupts_add(&the_explore->interrupt[n]);
 	for (u32 n = 0; n < kernel.nr_tasks; n++)
 		kernel.resting[kernel_tasks[n].cpu] |= 1UL << n;
 	return error ? error : count_cpus();
@@ -76,9 +84,12 @@ static void rest(u32 place)
 	struct vcpu *cpu = engine.cpu;
 	u32 *nr_running = &this_cpu()->nr_running;
 
+	/* Once all have ended nothing comes any more: that matters to whatever could still come. */
+	if (kernel_interrupts_exist())
+		engine_point(EVENT_KIND_SIGNAL, 0, 0, PC);
 	kernel.ended |= 1UL << place;
 	if (!(kernel.resting[cpu->id] & ~kernel.ended))
-		engine.ticking &= ~(1UL << cpu->id);
+		kernel_interrupts_end(cpu->id);
 	if (unlikely(engine.show))
 		show_event(cpu, EVENT_KIND_EXIT, 0, 0, 0, PC);
 	cpu->pending.value = 1;
@@ -95,7 +106,10 @@ static s64 run_task(void *argument)
 		cpu->pending.value = GATE_CPU;
 		engine_point(EVENT_KIND_JOIN, 0, 0, PC);
 	}
+	machine_reader_begins(TASK_READERS);
 	result = task->function(task->argument);
+	machine_reader_ends(TASK_READERS);
+	check_balance(task->function, TASK_BALANCE);
 	if (result)
 		report_finding(FINDING_CLAIM, NULL, result);
 	rest(task - kernel_tasks);
@@ -110,6 +124,9 @@ s64 kernel_tasks_start(void *unused)
 	for (init = __start_explored_inits; init < __stop_explored_inits; init++)
 		(*init)();
 	result = the_explore->before ? the_explore->before() : 0;
+	if (result)
+		report_finding(FINDING_CLAIM, NULL, result);
+	result = kernel_interrupts_request();
 	if (result)
 		report_finding(FINDING_CLAIM, NULL, result);
 	/* A task that wakes goes to the front: so the last one first, and none before all are. */
@@ -153,6 +170,7 @@ void kernel_tasks_check(void)
 		result = the_explore->check();
 	if (result)
 		report_finding(FINDING_CLAIM, NULL, result);
+	kernel_audit();
 }
 
 void explore_discard(void)

@@ -57,10 +57,16 @@ static u32 watch(u64 enabled)
 	return agent;
 }
 
+static u32 watch_pick(struct vcpu *cpu, u32 options)
+{
+	return watched->pick(cpu, options);
+}
+
 static const struct strategy watching = {
 	.name = "watching",
 	.every_step = true,
 	.choose = watch,
+	.pick = watch_pick,
 };
 
 static void end_run(void)

@@ -73,6 +73,9 @@ static u32 pct_choose(u64 enabled)
 		priority[agent] = --changes_left;
 		agent = highest(enabled);
 	}
+	/* What comes next of its kind is somebody else, and comes at another time. */
+	if (AGENT_KIND(agent) == AGENT_TICK)
+		known &= ~(1UL << agent);
 	return agent;
 }
 
@@ -80,4 +83,5 @@ const struct strategy pct_strategy = {
 	.name = "pct",
 	.begin = pct_begin,
 	.choose = pct_choose,
+	.pick = pick_at_random,
 };

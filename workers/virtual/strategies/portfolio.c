@@ -37,4 +37,5 @@ const struct strategy portfolio_strategy = {
 	.watches = true,
 	.begin = portfolio_begin,
 	.choose = portfolio_choose,
+	.pick = pick_at_random,
 };

@@ -58,4 +58,5 @@ const struct strategy pos_strategy = {
 	.name = "pos",
 	.begin = pos_begin,
 	.choose = pos_choose,
+	.pick = pick_at_random,
 };

@@ -8,12 +8,12 @@
 
 #include <unistd.h>
 
-static void ask(u64 enabled)
+static void ask(u64 enabled, u32 cpu)
 {
 	char byte = 'a';
 
 	the_explore->ask_enabled = enabled;
-	the_explore->ask_current = engine.current;
+	the_explore->ask_current = cpu;
 	for (u64 left = enabled; left; left &= left - 1) {
 		u32 agent = __builtin_ctzl(left);
 		struct pending room, *pending = agent_pending(agent, &room);
@@ -26,20 +26,37 @@ static void ask(u64 enabled)
 		_exit(0);
 }
 
+static void refuse(void)
+{
+	the_explore->result.diverged = engine.nr_choices + 1;
+	engine_end(RUN_DIVERGED);
+}
+
 static u32 python_choose(u64 enabled)
 {
 	u32 answer;
 
-	ask(enabled);
+	ask(enabled, engine.current);
 	answer = the_explore->answer;
-	if (answer >= AGENTS || !(enabled >> answer & 1)) {
-		the_explore->result.diverged = engine.nr_choices + 1;
-		engine_end(RUN_DIVERGED);
-	}
+	if (answer >= AGENTS || !(enabled >> answer & 1))
+		refuse();
 	return answer;
+}
+
+static u32 python_pick(struct vcpu *cpu, u32 options)
+{
+	u32 answer;
+
+	the_explore->ask_options = options;
+	ask(0, cpu->id);
+	answer = the_explore->answer;
+	if (!IS_PICK(answer) || OPTION_OF(answer) >= options)
+		refuse();
+	return OPTION_OF(answer);
 }
 
 const struct strategy python_strategy = {
 	.name = "python",
 	.choose = python_choose,
+	.pick = python_pick,
 };

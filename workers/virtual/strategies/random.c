@@ -42,10 +42,12 @@ const struct strategy random_strategy = {
 	.name = "random",
 	.begin = random_begin,
 	.choose = random_choose,
+	.pick = pick_at_random,
 };
 
 const struct strategy weighted_strategy = {
 	.name = "weighted",
 	.begin = random_begin,
 	.choose = weighted_choose,
+	.pick = pick_at_random,
 };

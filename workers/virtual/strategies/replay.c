@@ -65,7 +65,7 @@ static u32 scheduled(u64 enabled, u32 usual, u32 cpu, u32 event)
 		if (here->event > event)
 			break;
 		coming[cpu] = following[place - 1];
-		if (here->event == event && here->agent < AGENTS && enabled >> here->agent & 1)
+		if (here->event == event && !IS_PICK(here->agent) && enabled >> here->agent & 1)
 			return here->agent;
 		diverge();
 	}
@@ -90,11 +90,36 @@ static u32 replay_choose(u64 enabled)
 	return agent;
 }
 
+/* What is scheduled for this place stays for the choice of who goes, but for what has passed. */
+static u32 replay_pick(struct vcpu *cpu, u32 options)
+{
+	if (nr_places < MAX_PLACES)
+		places[nr_places++] = (struct place){
+			.enabled = options < 64 ? (1UL << options) - 1 : ~0UL,
+			.event = cpu->events,
+			.cpu = cpu->id,
+			.is_pick = true,
+		};
+	for (u32 place; (place = coming[cpu->id]); ) {
+		const struct intervention *here = &schedule[place - 1];
+
+		if (here->event > cpu->events ||
+		    (here->event == cpu->events && !IS_PICK(here->agent)))
+			break;
+		coming[cpu->id] = following[place - 1];
+		if (here->event == cpu->events && OPTION_OF(here->agent) < options)
+			return OPTION_OF(here->agent);
+		diverge();
+	}
+	return 0;
+}
+
 const struct strategy replay_strategy = {
 	.name = "replay",
 	.patient = true,
 	.begin = replay_begin,
 	.choose = replay_choose,
+	.pick = replay_pick,
 };
 
 /* Repeats a run of a strategy that is not patient up to its very end. */
@@ -102,6 +127,7 @@ static const struct strategy impatient_strategy = {
 	.name = "replay",
 	.begin = replay_begin,
 	.choose = replay_choose,
+	.pick = replay_pick,
 };
 
 /* A schedule of which something is left over was not that of this run. */

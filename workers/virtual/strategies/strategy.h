@@ -74,6 +74,10 @@ static inline u32 draw_priority(struct rng *rng, u32 agent)
 	return first < second ? first : second;
 }
 
+/* pick.c: the pick() of strategies that sample; a run of that number begins. */
+u32 pick_at_random(struct vcpu *cpu, u32 options);
+void pick_begin(u64 run);
+
 /* The agent that is the @n-th set bit. */
 static inline u32 nth_agent(u64 enabled, u32 n)
 {

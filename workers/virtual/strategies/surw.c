@@ -153,4 +153,5 @@ const struct strategy surw_strategy = {
 	.watches = true,
 	.begin = surw_begin,
 	.choose = surw_choose,
+	.pick = pick_at_random,
 };

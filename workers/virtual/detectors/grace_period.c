@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Ghost state of RCU: when a grace period ends, no reader may be left that had
+ * begun before it did.
+ *
+ * A grace period begins for its caller where it asks for one and what it has
+ * removed is out of its store buffer, and ends where it goes on. A reader of
+ * PREEMPT_OFF_READERS begins where its CPU turns preemption or interrupts off
+ * while both are on, or takes an interrupt, and ends where both are on again.
+ * These words are the CPU's own and in no store buffer, and no load of the section
+ * is made before: so a reader that counts as older may have read what the caller
+ * had not yet removed, and code that is right knows of it, since it asks that very
+ * CPU. What looks like a reader and by contract is none (a context switch, idle,
+ * RCU's own interrupt) is told by machine_quiescent().
+ *
+ * A reader of another domain begins when its lock function says that it has. It
+ * says so where nothing of the section can have been read before, so after its
+ * barrier if it has one: a count that is still in the store buffer is then no
+ * excuse.
+ *
+ * Two moments of different CPUs between which nothing happens are ordered as the
+ * run has them. An exhaustive search takes one run of each class, so it sees what
+ * a reader could notice: that it read before the removal, and again after the end.
+ */
+#include "detectors/lock_order.h"
+#include "detectors/report.h"
+#include "detectors/section.h"
+
+#include <machine.h>
+
+#undef current
+
+#define MAX_READERS 64
+#define MAX_CALLBACKS 256
+
+struct reader {
+	u64 domain;
+	u64 began;
+	u32 task;
+	u32 nesting;          /* 0 = none now */
+	struct lock_place place;
+};
+
+static struct reader readers[MAX_READERS];
+static struct { u64 head, queued; } callbacks[MAX_CALLBACKS];
+static u32 nr_readers, nr_callbacks;
+
+struct section sections[VIRTUAL_CPUS];
+u64 last_moment;
+
+void sections_begin(void)
+{
+	for (u32 n = 0; n < VIRTUAL_CPUS; n++)
+		sections[n].began = 0;
+	nr_readers = nr_callbacks = 0;
+	last_moment = 0;
+}
+
+static bool is_in_section(const struct vcpu *cpu)
+{
+	const struct cpu *context = &the_machine->cpu[cpu->id];
+
+	return context->preempt_count || context->irq_off;
+}
+
+struct side section_side(const struct vcpu *cpu)
+{
+	const struct section *section = &sections[cpu->id];
+	struct side side = { .cpu = cpu->id };
+	u32 count = 0;
+
+	if (!section->began || !is_in_section(cpu))
+		return side;
+	side.task = section->task;
+	side.tsc = section->step;
+	side.stack[count++] = section->pc;
+	if (section->caller && !is_machine_text(section->caller))
+		side.stack[count++] = section->caller;
+	return side;
+}
+
+static void __attribute__((noreturn)) report_reader(u32 cpu, u64 domain, const struct side *other,
+						    u64 frame)
+{
+	virtual_finding(FINDING_SHORT_GRACE_PERIOD, 0, frame, other,
+			(const u64[6]){ cpu, domain });
+}
+
+static void check_sections(u64 began, u64 frame)
+{
+	for (u32 n = 0; n < engine.nr_cpus; n++) {
+		const struct vcpu *cpu = &engine.vcpu[n];
+		struct side side;
+
+		/* This CPU runs who has waited. */
+		if (cpu == engine.cpu || sections[n].began >= began || !sections[n].began)
+			continue;
+		side = section_side(cpu);
+		if (side.tsc)
+			report_reader(n, 0, &side, frame);
+	}
+}
+
+static void check_readers(u64 domain, u64 began, u64 frame)
+{
+	for (u32 n = 0; n < nr_readers; n++) {
+		const struct reader *reader = &readers[n];
+
+		struct side side;
+
+		if (!reader->nesting || reader->domain != domain || reader->began >= began ||
+		    reader->task == engine.cpu->fiber->index)
+			continue;
+		side = lock_side(&reader->place);
+		report_reader(side.cpu, domain, &side, frame);
+	}
+}
+
+static void check(u64 domain, u64 began, u64 frame)
+{
+	/* What began before this run did is not known. */
+	if (!began)
+		return;
+	if (domain)
+		check_readers(domain, began, frame);
+	else
+		check_sections(began, frame);
+}
+
+static bool is_run(void)
+{
+	return engine.cpu && !engine.booting;
+}
+
+u64 machine_grace_period_begins(const void *domain)
+{
+	return is_run() ? ++last_moment : 0;
+}
+
+noinline void machine_grace_period_ends(const void *domain, u64 began)
+{
+	if (is_run())
+		check((u64)domain, began, (u64)__builtin_frame_address(0));
+}
+
+void machine_quiescent(bool surely)
+{
+	if (engine.cpu && (surely || !the_machine->cpu[engine.cpu->id].preempt_count))
+		sections[engine.cpu->id].began = 0;
+}
+
+static struct reader *reader_of(u64 domain, u32 task)
+{
+	for (u32 n = 0; n < nr_readers; n++) {
+		if (readers[n].domain == domain && readers[n].task == task)
+			return &readers[n];
+	}
+	if (nr_readers == MAX_READERS)
+		return NULL;
+	readers[nr_readers] = (struct reader){ .domain = domain, .task = task };
+	return &readers[nr_readers++];
+}
+
+noinline void machine_reader_begins(const void *domain)
+{
+	struct reader *reader;
+	u32 task;
+
+	if (!is_run())
+		return;
+	task = engine.cpu->fiber->index;
+	if (domain == TASK_READERS && the_machine->task[task].class == TASK_IDLE)
+		return;
+	reader = reader_of((u64)domain, task);
+	if (!reader || reader->nesting++)
+		return;
+	reader->began = ++last_moment;
+	lock_note_place(&reader->place, engine.cpu, __builtin_frame_address(0));
+}
+
+void machine_reader_ends(const void *domain)
+{
+	struct reader *reader;
+
+	if (!is_run())
+		return;
+	reader = reader_of((u64)domain, engine.cpu->fiber->index);
+	if (reader && reader->nesting)
+		reader->nesting--;
+}
+
+void machine_callback_queued(const void *head)
+{
+	if (!is_run() || nr_callbacks == MAX_CALLBACKS)
+		return;
+	callbacks[nr_callbacks].head = (u64)head;
+	callbacks[nr_callbacks++].queued = ++last_moment;
+}
+
+noinline void machine_callback_runs(const void *head)
+{
+	u64 queued = 0;
+
+	for (u32 n = 0; n < nr_callbacks && is_run(); n++) {
+		if (callbacks[n].head != (u64)head)
+			continue;
+		queued = callbacks[n].queued;
+		callbacks[n] = callbacks[--nr_callbacks];
+		break;
+	}
+	check(0, queued, (u64)__builtin_frame_address(0));
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a run must leave: tables of probes that agree with text, text as it was
+ * loaded where no probe needs it to be different, and no memory that nothing
+ * leads to. Only what the run has written is looked at: it stands in the undo log.
+ */
+#include "programs/kernel.h"
+
+#include "detectors/report.h"
+
+#include <finding.h>
+#include <kernel/kprobe_internal.h>
+#include <kernel/text_poke.h>
+
+static bool is_in(u64 addr, u64 start, u64 size)
+{
+	return addr - start < size;
+}
+
+static void audit_byte(u64 addr, s64 probes)
+{
+	u8 pristine, found;
+
+	if (!is_text(addr) || is_slot_area(addr) || is_text_data(addr))
+		return;
+	pristine = *text_pristine(addr);
+	found = *text_alias(addr);
+	if (found == pristine || kprobes_excuse(addr) || !text_is_there(addr))
+		return;
+	report_finding(probes ? FINDING_TEXT_CORRUPT : FINDING_TEXT_NOT_PRISTINE,
+		       text_last_writer(addr), addr, pristine, found);
+}
+
+/* All tasks have ended, all buffers are empty, and nobody else does anything. */
+void kernel_audit(void)
+{
+	u64 text = (u64)text_alias(TEXT_BASE), size = the_machine->text.size;
+	struct vcpu *self = engine.cpu;
+	u32 written = engine.nr_undo;
+	bool has_text = false, has_table = false;
+	s64 probes = 0;
+
+	for (u32 n = 0; n < written; n++) {
+		has_text |= is_in(undo_log[n].addr, text, size);
+		has_table |= is_in(undo_log[n].addr, (u64)kprobe_table, sizeof(kprobe_table));
+	}
+	/* All tables are looked at, and by nobody: hooks keep quiet. */
+	engine.cpu = NULL;
+	if (has_table)
+		probes = kprobes_audit_tables();
+	engine.cpu = self;
+	for (u32 n = 0; has_text && n < written; n++) {
+		u64 at = undo_log[n].addr - text;
+
+		for (u32 byte = 0; at < size && byte < undo_log[n].size; byte++)
+			audit_byte(TEXT_BASE + at + byte, probes);
+	}
+	leaks_check();
+}
