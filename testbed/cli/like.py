@@ -75,7 +75,7 @@ def run_like(wanted: str, target: str | None, values: dict[str, Any]) -> int:
     with logging_to(folder) as logger, progress_display(as_json) as display:
         logger.info(first)
         summary = explore_like(
-            found, replace(options, command=options.command), sources.finding, display, folder
+            found, replace(options, command=command), sources.finding, display, folder
         )
     summary = folder.finish(summary)
     folder.event("end", verdict=str(summary.verdict), reason=summary.reason)

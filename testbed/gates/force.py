@@ -250,6 +250,11 @@ class _Choosing:
         )  # fmt: skip
 
 
+def _leaves_open(plan: Plan) -> bool:
+    """Tell whether gates that were passed in order still leave something to the hardware."""
+    return bool(plan.late or plan.notes)
+
+
 def _why_not(plan: Plan) -> str:
     """Return why a run cannot be forced as it is, "" if it can."""
     if plan.late:
@@ -291,7 +296,7 @@ def _summary(
     verdict = Verdict.UNKNOWN
     if findings:
         verdict = Verdict.VIOLATED
-    elif tally.forced == tally.attempts and not tally.problems and not chosen.plan.late:
+    elif tally.forced == tally.attempts and not tally.problems and not _leaves_open(chosen.plan):
         verdict = Verdict.HELD
     return Summary(
         verdict=verdict, harness=facts.harness, claim=facts.claim, seed=facts.seed,

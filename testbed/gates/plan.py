@@ -24,6 +24,7 @@ PLACES = ("load", "store", "rmw", "await")
 # Begun by somebody else, at the hook where the CPU stands.
 INTERRUPT = "irq"
 IN_TEXT = ("fetch", "sync")
+PICK = "pick"
 NMI = "nmi"
 IDLE = "machine_idle"
 TAKE = "machine_take_irqs"
@@ -164,6 +165,8 @@ class Planner:
                 "a hook cannot stand in text: where a CPU changes over while it runs text, it is "
                 "held at the access before"
             )
+        if any(one.kind == PICK for one in events):
+            notes.append("which of several versions of patched text a CPU fetches cannot be forced")
         window = self._window(events) if late else None
         gates, turns = self._gates(events, race, window)
         limit = self._layout.dtype("struct gates").fields

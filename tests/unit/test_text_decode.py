@@ -141,7 +141,7 @@ def test_an_encoding_is_classified(
     ("488937", InsnFlag.MEMORY, (RDI, NO_REGISTER, 0, 3, WRITE, 0)),
     ("488b07", InsnFlag.MEMORY, (RDI, NO_REGISTER, 0, 3, READ, 0)),
     ("8a44f7fb", InsnFlag.MEMORY, (RDI, RSI, 3, 0, READ, -5)),
-    ("66010437", InsnFlag.MEMORY, (RSI, RDI, 0, 1, READ | WRITE, 0)),
+    ("66010437", InsnFlag.MEMORY, (RDI, RSI, 0, 1, READ | WRITE, 0)),
     ("f30f7e07", InsnFlag.MEMORY | InsnFlag.VECTOR, (RDI, NO_REGISTER, 0, 3, READ, 0)),
     ("f3a4", InsnFlag.MEMORY, (0, 0, 0, UNKNOWN, 0, 0)),  # two of them
     ("67488b00", InsnFlag.MEMORY, (0, 0, 0, UNKNOWN, 0, 0)),  # by a register of 32 bits

@@ -57,6 +57,8 @@ static void __schedule(bool preempt)
 	struct task_struct *prev, *next;
 	bool expired;
 
+	/* It may wake who waits for this CPU, which takes a lock like the next one. */
+	rcu_note_context_switch();
 	raw_spin_lock(&cpu->runqueue_lock);
 	prev = cpu->curr;
 	expired = !preempt || cpu->preempt_work & PREEMPT_WORK_EXPIRED;
@@ -70,7 +72,6 @@ static void __schedule(bool preempt)
 			requeue(cpu, prev, expired);
 		}
 	}
-	rcu_note_context_switch();
 	next = pick_next(cpu);
 	if (next != prev) {
 		if (preempt) {

@@ -153,7 +153,8 @@ static bool tick_helps(void)
 	bool helps = false;
 
 	for (u32 n = 0; n < nr_kernel_cpus(); n++) {
-		if (!cpu_at(n)->preempt_work || cpu_at(n)->irq_off || kernel.late_ticks[n] == LATE_TICKS)
+		if (!cpu_at(n)->preempt_work || cpu_at(n)->irq_off ||
+		    kernel.late_ticks[n] == LATE_TICKS)
 			continue;
 		kernel.late_ticks[n]++;
 		kernel_interrupts_tick(n);

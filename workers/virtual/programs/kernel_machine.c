@@ -41,6 +41,9 @@ u32 machine_take_irqs(void)
 {
 	u32 *pending = &this_cpu()->irq_pending, taken;
 
+	/* Somebody may make one pending before it is looked for, or after. */
+	if (!*pending)
+		hook_load((u64)pending, sizeof(*pending), ORDER_RELAXED, PC);
 	if (!*pending)
 		return 0;
 	hook_rmw((u64)pending, sizeof(*pending), PC);
@@ -130,13 +133,16 @@ void machine_freeze(void)
 {
 	struct finding *finding = &the_machine->finding[0];
 
+	/* Met while hooks kept quiet. */
+	if (!engine.cpu)
+		engine.cpu = &engine.vcpu[this_cpu()->id];
+	/* Its first place is where all findings are written down. */
+	for (u32 n = 1; !finding->has_regs && n < STACK_FRAMES; n++)
+		finding->here.stack[n - 1] = finding->here.stack[n];
 	/* Who turned off what must be on. */
 	if (finding->kind == FINDING_BAD_CONTEXT ||
 	    (finding->kind == FINDING_UNBALANCED && !in_interrupt()))
 		finding->other = section_side(engine.cpu);
-	/* Met while hooks kept quiet. */
-	if (!engine.cpu)
-		engine.cpu = &engine.vcpu[this_cpu()->id];
 	the_explore->result.finding = *finding;
 	the_explore->result.signature = finding_signature(finding);
 	*finding = (struct finding){ 0 };

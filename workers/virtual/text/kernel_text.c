@@ -241,25 +241,27 @@ static u64 register_at(const struct pt_regs *regs, u32 number)
 	return number < 16 ? all[place[number]] : 0;
 }
 
-static bool is_own_stack(const struct vcpu *cpu, u64 addr)
+/* The stack of the text, which nobody else knows of; that of its caller is as for C. */
+static bool is_own_stack(const struct frame *frame, u64 addr)
 {
-	return addr - cpu->fiber->stack < cpu->fiber->size;
+	return addr - (u64)frame->stack < sizeof(frame->stack);
 }
 
 /* What the instruction is about to access, others can see: it is announced as C is. */
-static void announce(struct vcpu *cpu, const struct pt_regs *regs, s32 operand)
+static void announce(const struct frame *frame, s32 operand)
 {
+	const struct pt_regs *regs = &frame->regs;
 	u64 addr = register_at(regs, OPERAND_BASE(operand)) + OPERAND_DISPLACEMENT(operand) +
 		   (register_at(regs, OPERAND_INDEX(operand)) << OPERAND_SCALE(operand));
 	u32 size = 1u << OPERAND_SIZE(operand);
 
 	if (OPERAND_SIZE(operand) == OPERAND_UNKNOWN) {
 		/* Implicit operands, as of string instructions: none but the own stack. */
-		if (!is_own_stack(cpu, regs->di) && !is_own_stack(cpu, regs->sp))
+		if (!is_own_stack(frame, regs->di) && !is_own_stack(frame, regs->sp))
 			engine_end(RUN_BOUND);
 		return;
 	}
-	if (is_own_stack(cpu, addr))
+	if (is_own_stack(frame, addr))
 		return;
 	if (operand & OPERAND_READ)
 		hook_load_range(addr, size, ORDER_RELAXED, regs->ip);
@@ -267,15 +269,14 @@ static void announce(struct vcpu *cpu, const struct pt_regs *regs, s32 operand)
 		hook_store_range(addr, size, ORDER_RELAXED, regs->ip);
 }
 
-static void run_native(struct frame *frame, struct vcpu *cpu, const u8 *bytes,
-		       const struct text_insn *insn)
+static void run_native(struct frame *frame, const u8 *bytes, const struct text_insn *insn)
 {
 	struct pt_regs *regs = &frame->regs;
 	struct text_vectors *vectors = NULL;
 	u64 ip = regs->ip;
 
 	if (insn->flags & INSN_MEMORY && !(insn->flags & INSN_RIP_RELATIVE))
-		announce(cpu, regs, insn->target);
+		announce(frame, insn->target);
 	if (insn->flags & INSN_VECTOR) {
 		vectors = &frame->vectors;
 		if (!frame->has_vectors)
@@ -306,7 +307,7 @@ static void execute(struct frame *frame, struct vcpu *cpu, const u8 *bytes,
 		    const struct text_insn *insn)
 {
 	if (insn->class == INSN_STEP) {
-		run_native(frame, cpu, bytes, insn);
+		run_native(frame, bytes, insn);
 		return;
 	}
 	engine.cpu = NULL;
