@@ -6,7 +6,7 @@ shrinks to fewer tasks, fewer operations, and smaller numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from hypothesis import strategies as st
@@ -205,6 +205,10 @@ def _interrupt(draw: st.DrawFn, builder: ScenarioBuilder, parts: _Parts) -> None
     """Add an interrupt, which calls and does what a CPU need not wait for."""
     cpu, times = draw(st.integers(0, parts.cpus - 1)), draw(st.integers(1, MOST_TIMES))
     nmi = draw(st.booleans())
+    if nmi:
+        # It cannot hold a module that may be unloaded.
+        stay = [one for one in parts.functions if not function_named(one.name).module]
+        parts = replace(parts, functions=stay)
     added = builder.nmi(cpu, times) if nmi else builder.irq(cpu, times)
     interrupt = _Task(added, {}, irq=0 if nmi else 1)
     for _ in range(draw(st.integers(0, MOST_OF_INTERRUPT))):

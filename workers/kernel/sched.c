@@ -59,8 +59,14 @@ static void __schedule(bool preempt)
 
 	/* It may wake who waits for this CPU, which takes a lock like the next one. */
 	rcu_note_context_switch();
-	raw_spin_lock(&cpu->runqueue_lock);
 	prev = cpu->curr;
+	raw_spin_lock(&cpu->runqueue_lock);
+	/* Tasks are held under this lock, so one that leaves the queue is not held. */
+	while (!preempt && unlikely(READ_ONCE(prev->tasks_rcu) & TASKS_RCU_HOLDOUT)) {
+		raw_spin_unlock(&cpu->runqueue_lock);
+		rcu_tasks_qs();
+		raw_spin_lock(&cpu->runqueue_lock);
+	}
 	expired = !preempt || cpu->preempt_work & PREEMPT_WORK_EXPIRED;
 	cpu->preempt_work &= ~(PREEMPT_WORK_RESCHED | PREEMPT_WORK_EXPIRED);
 	if (prev != cpu->idle) {
@@ -102,7 +108,6 @@ void schedule(void)
 {
 	might_sleep();
 	machine_reader_ends(TASK_READERS);
-	rcu_tasks_qs();
 	local_irq_disable();
 	__schedule(false);
 	local_irq_enable();
