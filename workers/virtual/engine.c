@@ -22,8 +22,6 @@ static struct fiber director = {
 /* Loads without anything else, after which a CPU is taken to spin. */
 #define SPIN_READS 48
 
-#define CLEARED 4096          /* bytes: more than calls go deep between two operations */
-
 u64 engine_value(struct vcpu *cpu, u64 addr, u32 size)
 {
 	if (engine.view != cpu->id)
@@ -309,21 +307,6 @@ static void direct(void)
 		direct_step();
 }
 
-/*
- * What calls that have returned have left below the stack pointer is of no use to
- * anybody, and would make one state look like several: in frames to come it is
- * what their variables hold before they are set.
- */
-static inline void clear_below(void)
-{
-	u64 count = CLEARED / 8, at;
-
-	__asm__ volatile(
-		"leaq -%c3(%%rsp), %%rdi\n\t"
-		"rep stosq"
-		: "+c"(count), "=D"(at) : "a"(0), "i"(CLEARED) : "memory", "cc");
-}
-
 /* A new fiber's first operation, or any while the director decides. True = it can be done now. */
 static bool take_detour(struct vcpu *self)
 {
@@ -339,7 +322,6 @@ static bool take_detour(struct vcpu *self)
 			take_interrupt(self);
 			file_cpu(self);
 		}
-		clear_below();
 		stand_still(self);
 	} while (self->deliver);
 	return true;
