@@ -3,7 +3,9 @@
 A search is bounded by executions rather than by time, so that a busy machine changes nothing.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from testbed.explore.run import ExploreOptions
 from testbed.explore.run import explore as run
 from testbed.explore.search import SearchOptions
 from testbed.explore.target import find_target
-from testbed.paths import project_root
+from testbed.paths import cache_folder, project_root
 from testbed.testing.result import Explored as Result
 
 HERE = Path(__file__).parent
@@ -73,6 +75,19 @@ def explored(
         search=options, patches=paths, defines=defines, cpus=cpus, show_pass=show_pass,
         command=command,
     )))  # fmt: skip
+
+
+def kept(files: Mapping[str, str]) -> Path:
+    """Write files where they lie in the next session, too, so that no core is built again."""
+    digest = sha256(repr(sorted(files.items())).encode()).hexdigest()
+    folder = cache_folder() / "tests" / digest[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        if not (folder / name).exists():
+            written = folder / f"{name}.{os.getpid()}"
+            written.write_text(text)
+            written.replace(folder / name)
+    return folder
 
 
 @pytest.fixture

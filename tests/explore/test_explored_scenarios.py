@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from testbed.findings import Verdict
-from tests.explore.conftest import Explore
+from tests.explore.conftest import Explore, kept
 
 SCENARIOS = '''"""Scenarios to be explored."""
 
@@ -84,11 +84,8 @@ s64 is_seven(void *argument)
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    (tmp_path / "tasks.c").write_text(TASKS)
-    path = tmp_path / "mine.py"
-    path.write_text(SCENARIOS)
-    return path
+def file() -> Path:
+    return kept({"tasks.c": TASKS, "mine.py": SCENARIOS}) / "mine.py"
 
 
 def test_c_tasks_are_explored_with_what_is_before_and_after_them(

@@ -5,12 +5,10 @@ The one scenario has a task in C, and its argument says what that task does wron
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from testbed.findings import Kind, Verdict
-from tests.explore.conftest import Explore
+from tests.explore.conftest import Explore, kept
 
 SCENARIO = '''"""A task that leaves things behind."""
 
@@ -122,13 +120,12 @@ EXPECTED = (
 
 @pytest.mark.parametrize(("wrong", "kind"), list(enumerate(EXPECTED)))
 def test_what_a_run_leaves_is_judged(
-    explore: Explore, tmp_path: Path, wrong: int, kind: Kind | None
+    explore: Explore, wrong: int, kind: Kind | None
 ) -> None:
-    (tmp_path / "tasks.c").write_text(TASKS)
-    file = tmp_path / "mine.py"
-    file.write_text(SCENARIO.format(wrong))
+    scenarios = {f"wrong_{n}.py": SCENARIO.format(n) for n in range(len(EXPECTED))}
+    folder = kept({"tasks.c": TASKS} | scenarios)
 
-    result = explore(f"{file}::leaves", strategy="portfolio", runs=200)
+    result = explore(f"{folder}/wrong_{wrong}.py::leaves", strategy="portfolio", runs=200)
 
     if kind is None:
         assert result.verdict is Verdict.HELD

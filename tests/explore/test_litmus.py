@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from testbed.build import Core
 from testbed.explore.process import Explorer
+from tests.explore.conftest import kept
 from tests.explore.litmus import (
     DEADLOCK,
     SELECTOR,
@@ -54,10 +55,8 @@ def difference(
 
 
 @pytest.fixture(scope="module")
-def known_core(tmp_path_factory: pytest.TempPathFactory) -> Core:
-    source = tmp_path_factory.mktemp("litmus") / "known.c"
-    source.write_text(c_program([known.litmus for known in KNOWN]))
-    return built(source)
+def known_core() -> Core:
+    return built(kept({"known.c": c_program([known.litmus for known in KNOWN])}) / "known.c")
 
 
 @each_known_test
@@ -96,10 +95,9 @@ def test_a_model_without_forwarding_would_be_noticed(
 BATCH = 24
 
 
-def differences(source: Path, tests: Sequence[Litmus], buffer: int) -> list[str]:
-    """Return where the engine and the abstract machine differ; `source` is where to write C."""
-    source.write_text(c_program(tests))
-    core, found = built(source), []
+def differences(tests: Sequence[Litmus], buffer: int) -> list[str]:
+    """Return where the engine and the abstract machine differ."""
+    core, found = built(kept({"random.c": c_program(tests)}) / "random.c"), []
     with pytest.MonkeyPatch.context() as environment:
         for number, litmus in enumerate(tests):
             environment.setenv(SELECTOR, str(number))
@@ -124,7 +122,7 @@ randomly = settings(
     max_examples=4,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 
@@ -132,9 +130,9 @@ randomly = settings(
 @example([FORWARDED], 2)
 @given(st.lists(programs(), min_size=BATCH // 2, max_size=BATCH), st.sampled_from([8, 8, 2, 1, 0]))
 def test_random_programs_reach_what_the_abstract_machine_does(
-    tmp_path: Path, tests: list[Litmus], buffer: int
+    tests: list[Litmus], buffer: int
 ) -> None:
-    assert not differences(tmp_path / "random.c", tests, buffer)
+    assert not differences(tests, buffer)
 
 
 OPPOSITE = parse_litmus(
@@ -151,9 +149,9 @@ OPPOSITE = parse_litmus(
     st.sampled_from([8, 1]),
 )
 def test_random_programs_with_mutexes_reach_it_too_and_their_deadlocks_are_found(
-    tmp_path: Path, tests: list[Litmus], buffer: int
+    tests: list[Litmus], buffer: int
 ) -> None:
-    assert not differences(tmp_path / "mutexes.c", tests, buffer)
+    assert not differences(tests, buffer)
 
 
 SB = [["store4 x 1", "r0 = load4 y"], ["store4 y 1", "r1 = load4 x"]]
@@ -164,13 +162,13 @@ FENCED = [[thread[0], "mfence", thread[1]] for thread in SB]
     ("threads", "replaced", "by"), [(FENCED, "mfence", "load4 z"), (SB, "store4", "xchg4")]
 )
 def test_a_program_that_is_another_one_is_told_apart(
-    threads: list[list[str]], replaced: str, by: str, tmp_path: Path
+    threads: list[list[str]], replaced: str, by: str
 ) -> None:
     """The twin of the test above: it sees a difference where there is one."""
     changed = [[line.replace(replaced, by) for line in thread] for thread in threads]
     litmus = parse_litmus("SB", threads, ["r0", "r1"])
-    source = tmp_path / "changed.c"
-    source.write_text(c_program([parse_litmus("SB", changed, ["r0", "r1"])]))
+    text = c_program([parse_litmus("SB", changed, ["r0", "r1"])])
+    source = kept({"changed.c": text}) / "changed.c"
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(SELECTOR, "0")
         with Explorer(built(source)) as explorer:

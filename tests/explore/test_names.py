@@ -1,6 +1,5 @@
 """Data have the names that the program gives them, members and elements included."""
 
-
 import pytest
 
 from testbed.build import Core, Flavour, Request, build
@@ -8,6 +7,7 @@ from testbed.explore.names import Names
 from testbed.layout import Layout
 from testbed.report.addresses import Addresses
 from testbed.symbols import Symbols
+from tests.explore.conftest import kept
 
 PROGRAM = """
 #include <pthread.h>
@@ -37,9 +37,8 @@ int main(void)
 
 
 @pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
-    path = tmp_path_factory.mktemp("names") / "named.c"
-    path.write_text(PROGRAM)
+def core() -> Core:
+    path = kept({"named.c": PROGRAM}) / "named.c"
     return build(Request(Flavour.VIRTUAL, extra=(path,)))
 
 

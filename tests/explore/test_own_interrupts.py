@@ -15,7 +15,7 @@ from testbed.explore.schedule import Schedule
 from testbed.explore.target import build_target, find_target
 from testbed.explore.world import World
 from testbed.findings import Kind, Verdict
-from tests.explore.conftest import Explore
+from tests.explore.conftest import Explore, kept
 from tests.explore.running import EVERYTHING, PROGRAMS
 
 # Where the portfolio has a hard time, what it sees is only among what there is.
@@ -223,11 +223,9 @@ s64 all_counted(void)
      ("false_claim", Verdict.VIOLATED)],
 )
 def test_interrupts_of_a_scenario_are_explored(
-    explore: Explore, tmp_path_factory: pytest.TempPathFactory, name: str, verdict: Verdict
+    explore: Explore, name: str, verdict: Verdict
 ) -> None:
-    folder = tmp_path_factory.mktemp("mine")
-    (folder / "tasks.c").write_text(TASKS)
-    (folder / "mine.py").write_text(SCENARIOS)
+    folder = kept({"tasks.c": TASKS, "mine.py": SCENARIOS})
 
     result = explore(f"{folder / 'mine.py'}::{name}", strategy="dpor")
 

@@ -21,7 +21,7 @@ PRIMITIVES = stress_folder() / "primitives"
 ALL = frozenset({"all"})
 
 # What has more states is searched as far as this.
-RUNS = 8_000
+RUNS = 2_000
 
 
 def searched(

@@ -20,7 +20,7 @@ from testbed.machine import Machine, MachineConfig
 from testbed.paths import project_root
 from testbed.text.image import assembled_image
 from testbed.text.model import TextFunction
-from tests.explore.conftest import PROGRAMS
+from tests.explore.conftest import PROGRAMS, kept
 
 PROGRAM = PROGRAMS / "text_registers.c"
 
@@ -49,10 +49,8 @@ Registers = Callable[[int, int], int]
 
 
 @pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("registers") / "registers.py"
-    path.write_text(SCENARIO)
-    return path
+def scenario() -> Path:
+    return kept({"registers.py": SCENARIO}) / "registers.py"
 
 
 def case(function: int, numbers: int) -> int:

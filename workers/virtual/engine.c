@@ -264,7 +264,6 @@ static inline void begin_operation(struct vcpu *self)
 	if (unlikely(++engine.steps > engine.max_steps))
 		engine_end(RUN_BOUND);
 	engine.current = self->id;
-	self->moved = pending->kind != EVENT_KIND_POINT;
 	if (is_eager(pending->kind)) {
 		if (engine.strategy->passed)
 			engine.strategy->passed(self->id, pending->kind, pending->value);
@@ -410,7 +409,6 @@ void vcpu_reset(struct vcpu *cpu)
 	cpu->events = cpu->stores = cpu->commits = 0;
 	cpu->relax_seen = cpu->idle_reads = 0;
 	cpu->deliver = cpu->irq_depth = cpu->picks = 0;
-	cpu->moved = 1;
 	cpu->pending.kind = EVENT_KIND_NONE;
 }
 

@@ -74,7 +74,6 @@ struct vcpu {
 	u32 idle_reads;       /* loads since anything changed: it may be spinning */
 	u32 deliver;          /* DELIVER_*: take an interrupt before going on */
 	u32 irq_depth;
-	u32 moved;            /* 1 = did something since it could last be interrupted */
 	u32 ticks;            /* timer interrupts left */
 	u64 arrivals;         /* interrupts of devices, and NMIs, left: a byte for each line */
 	u32 text_seen;        /* writes to text that it has synchronized to; see text/ */
@@ -320,7 +319,6 @@ static inline void buffer_push(struct vcpu *cpu, u64 addr, u32 size, u64 pc)
 	store->number = cpu->stores++;
 	store->released = 0;
 	cpu->count++;
-	cpu->moved = 1;
 	engine.drains |= AGENT_BIT(AGENT_DRAIN, cpu->id);
 }
 

@@ -31,21 +31,21 @@ static inline bool is_private(const struct vcpu *cpu, u64 addr)
 /* Nobody else writes it: when this CPU reads it makes no difference. */
 static inline bool is_owned(const struct vcpu *cpu, u64 addr)
 {
+	/* But for the interrupts that others make pending. */
+	if (addr - cpu->private_start == offsetof(struct cpu, irq_pending))
+		return false;
 	return addr - cpu->private_start < cpu->owned_size || is_private(cpu, addr);
 }
 
 /*
  * An interrupt could be taken here: somebody looks at what this CPU alone
- * accesses. One that is not pending yet may follow from what the CPU has just
- * done, so others must be able to raise it now; otherwise it could have been
- * raised before, where the CPU last stood. An NMI comes anywhere.
+ * accesses. Whether one is pending makes no difference: where a CPU stops must
+ * not depend on what others do. An NMI comes anywhere.
  */
 static inline bool is_interruptible(const struct vcpu *cpu)
 {
 	return engine.interrupts.enabled &&
-	       (((cpu->moved || (engine.irqs | engine.ticking) >> cpu->id & 1) &&
-		 engine.interrupts.enabled(cpu->id)) ||
-		engine.nmis >> cpu->id & 1);
+	       (engine.interrupts.enabled(cpu->id) || engine.nmis >> cpu->id & 1);
 }
 
 /* It is about to hold interrupts, or what they may do, off: the last moment for one to come. */

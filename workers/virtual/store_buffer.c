@@ -66,16 +66,21 @@ u64 stack_bound(struct fiber *fiber)
 static bool is_void(struct vcpu *cpu, struct store *store)
 {
 	u64 place = store->addr - engine.stacks;
+	struct store given_up;
 	struct fiber *fiber;
 
 	if (likely(place >= engine.stacks_size))
 		return false;
 	fiber = &fibers[place / engine.stack_stride];
+	if (!store->size)
+		return true;
 	if (store->addr >= stack_bound(fiber))
 		return false;
-	if (fiber->cpu != cpu->id)
-		report_dead_stack(cpu, store, fiber);
+	/* Before the report: that ends the run, and the end of a run takes back stores, too. */
+	given_up = *store;
 	store->size = 0;
+	if (fiber->cpu != cpu->id)
+		report_dead_stack(cpu, &given_up, fiber);
 	return true;
 }
 

@@ -46,9 +46,9 @@ u64 held_bytes(const struct operation *load)
 }
 
 /*
- * With an interrupt pending, a CPU stops in more places, and what another one
- * finds in its stack follows from where it is: that matters to all that the CPU
- * does, and not to its drain, which is no doing of it unless it lets it go on.
+ * An interrupt comes between what a CPU does, and what another CPU finds in its
+ * stack follows from where it is: that matters to all that the CPU does, and not
+ * to its drain, which is no doing of it unless it lets it go on.
  */
 static bool disturbs(const struct operation *step, u32 cpu, const struct operation *other)
 {
@@ -56,6 +56,13 @@ static bool disturbs(const struct operation *step, u32 cpu, const struct operati
 		return true;
 	return other->cpu == cpu && other->agent != step->agent &&
 	       (AGENT_KIND(other->agent) != AGENT_DRAIN || other->effect & EFFECT_RELEASE);
+}
+
+/* It ends that CPU's rest, and lets it take an interrupt. */
+static bool notifies(const struct operation *step, const struct operation *other)
+{
+	return step->effect & EFFECT_NOTIFY && other->cpu == step->target &&
+	       (other->kind == EVENT_KIND_IDLE || other->effect & EFFECT_INTERRUPT);
 }
 
 /* Whatever is written later, the CPU may fetch as it was. */
@@ -78,6 +85,8 @@ bool others_depend(const struct operation *a, const struct operation *b)
 	if (a->effect & EFFECT_DISTURB && disturbs(a, a->target, b))
 		return true;
 	if (b->effect & EFFECT_DISTURB && disturbs(b, b->target, a))
+		return true;
+	if (notifies(a, b) || notifies(b, a))
 		return true;
 	if (syncs_with(a, b) || syncs_with(b, a))
 		return true;

@@ -24,15 +24,16 @@
 #define EFFECT_ANYTHING 0x20  /* who knows */
 #define EFFECT_RELEASE 0x40   /* a drain that its CPU waits for, to go on without a choice */
 #define EFFECT_SYNC 0x80      /* depends on what has been written of text */
+#define EFFECT_NOTIFY 0x100   /* makes an interrupt of CPU @target pending */
 
 /* One step of an agent, as it would be now or as it was. */
 struct operation {
 	u64 addr;
 	u32 size;             /* bytes; 0 = no memory */
 	u32 stores;           /* a CPU's: stores it had made before */
+	u16 effect;           /* EFFECT_* */
 	u8 agent, cpu;
 	u8 kind;              /* enum event_kind */
-	u8 effect;            /* EFFECT_* */
 	u8 forwarded;         /* a load that its own buffer answers */
 	u8 target;
 };
@@ -61,7 +62,7 @@ static inline void disturb_stack(struct operation *step)
 	if (likely(place >= engine.stacks_size) || engine.races)
 		return;
 	owner = fibers[place / engine.stack_stride].cpu;
-	if (owner == step->cpu)
+	if (owner == step->cpu || step->effect & EFFECT_NOTIFY)
 		return;
 	step->effect |= EFFECT_DISTURB;
 	step->target = owner;
@@ -102,7 +103,7 @@ static inline struct operation operation_of(u32 agent)
 		.forwarded = pending->forwarded && pending->kind == EVENT_KIND_LOAD,
 	};
 	if (unlikely(engine.interrupts.take) && is_notification(pending, &step.target))
-		step.effect |= EFFECT_DISTURB;
+		step.effect |= EFFECT_NOTIFY;
 	disturb_stack(&step);
 	return step;
 }

@@ -27,6 +27,7 @@ struct clock { u64 cpu[VIRTUAL_CPUS]; };
 #define TOPS 0x8000000080000000UL
 
 struct node {
+	u32 interruptible;    /* CPUs that do not hold interrupts off */
 	u64 enabled;
 	u64 sleep;            /* asleep here, and those done from here */
 	u64 wanted;           /* to be done from here */
@@ -72,6 +73,11 @@ static inline void join(struct clock *to, const struct clock *from)
 static inline bool is_drain(const struct operation *step)
 {
 	return AGENT_KIND(step->agent) == AGENT_DRAIN;
+}
+
+static inline bool is_interrupt(const struct operation *step)
+{
+	return AGENT_KIND(step->agent) == AGENT_IRQ;
 }
 
 static inline u32 last_known(const struct clock *clock, const struct operation *step)
@@ -251,6 +257,11 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 		}
 		if (!conflict(before, step, held) || is_before(n, clock))
 			continue;
+		/* What made it pending comes before it; nothing was to be taken before that. */
+		if (unlikely(is_interrupt(step)) && !(nodes[n].enabled >> step->agent & 1)) {
+			join(clock, &clocks[n]);
+			continue;
+		}
 		/* No lock without the unlock: what can be reversed is the lock before. */
 		if (step->kind == EVENT_KIND_LOCK && before->kind == EVENT_KIND_UNLOCK) {
 			join(&unlocked, &clocks[n]);
@@ -260,6 +271,31 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 		join(clock, &clocks[n]);
 	}
 	join(clock, &unlocked);
+}
+
+/*
+ * The step at @here has made an interrupt of @cpu pending, which could have come
+ * before the last step of that CPU that did not hold interrupts off.
+ */
+static void race_with_interrupted(u32 here, u32 cpu)
+{
+	const struct operation interrupt = {
+		.agent = AGENT(AGENT_IRQ, cpu), .cpu = cpu, .kind = EVENT_KIND_IRQ,
+		.effect = EFFECT_INTERRUPT,
+	};
+
+	for (u32 n = here; n--; ) {
+		const struct operation *before = &steps[n];
+
+		if (before->cpu != cpu || (is_drain(before) && !(before->effect & EFFECT_RELEASE)))
+			continue;
+		if (is_before(n, &clocks[here]) || is_interrupt(before))
+			return;
+		if (!(nodes[n].interruptible >> cpu & 1))
+			continue;
+		race(n, here + 1, &interrupt, &clocks[here]);
+		return;
+	}
 }
 
 /* A CPU more than ever before: the clocks so far know nothing of it. */
@@ -288,6 +324,8 @@ static void take_step(u32 here, u32 agent)
 		begin_clock(&clocks[here], step);
 		look_back(here, step, &clocks[here]);
 		set_place(&clocks[here], step, here + 1);
+		if (unlikely(step->effect & EFFECT_NOTIFY))
+			race_with_interrupted(here, step->target);
 	}
 	file_clock(&clocks[here], step);
 }
@@ -332,6 +370,16 @@ static void dpor_begin(u64 run)
 	nr_fixed = nr_nodes;
 }
 
+/* CPUs that would take an interrupt now, if one were pending. */
+static u32 interruptible_cpus(void)
+{
+	u32 cpus = 0;
+
+	for (u32 cpu = 0; engine.interrupts.enabled && cpu < engine.nr_cpus; cpu++)
+		cpus |= (u32)engine.interrupts.enabled(cpu) << cpu;
+	return cpus;
+}
+
 static u32 dpor_choose(u64 enabled)
 {
 	struct node *node = &nodes[depth];
@@ -350,6 +398,7 @@ static u32 dpor_choose(u64 enabled)
 		if (unlikely(depth == MAX_EVENTS))
 			engine_end(RUN_BOUND);
 		node->enabled = enabled;
+		node->interruptible = interruptible_cpus();
 		node->sleep = sleeping;
 		node->agent = engine_default(open);
 		node->wanted = 1UL << node->agent;

@@ -71,7 +71,7 @@ static void put_children(u32 place, u64 first)
 		struct prefix *child = &parts[place + n];
 
 		*child = parent;
-		child->agent[child->count] = node_options ? PICK(n) : __builtin_ctzl(agent);
+		child->agent[child->count] = node_options ? PICK(n) : (u32)__builtin_ctzl(agent);
 		child->sleep[child->count] = node_sleeping;
 		child->count++;
 		done[place + n] = child->count == PREFIX_CHOICES;

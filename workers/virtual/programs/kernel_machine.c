@@ -41,6 +41,9 @@ u32 machine_take_irqs(void)
 {
 	u32 *pending = &this_cpu()->irq_pending, taken;
 
+	/* Somebody may make one pending before it is looked for, or after. */
+	if (!*pending)
+		hook_load((u64)pending, sizeof(*pending), ORDER_RELAXED, PC);
 	if (!*pending)
 		return 0;
 	hook_rmw((u64)pending, sizeof(*pending), PC);

@@ -107,7 +107,7 @@ static u32 replay_pick(struct vcpu *cpu, u32 options)
 		    (here->event == cpu->events && !IS_PICK(here->agent)))
 			break;
 		coming[cpu->id] = following[place - 1];
-		if (here->event == cpu->events && OPTION_OF(here->agent) < options)
+		if (here->event == cpu->events && (u32)OPTION_OF(here->agent) < options)
 			return OPTION_OF(here->agent);
 		diverge();
 	}
