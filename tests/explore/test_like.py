@@ -55,17 +55,18 @@ def finding_of(runs: Path, pattern: str) -> tuple[Path, Finding]:
 def test_a_finding_of_the_real_machine_is_found_with_its_schedule(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["stress", "scf_torture", "--cpus", "2", "--hang-ms", "1500", "--seed", "1",
-                "--patch", str(zoo_folder() / "completion-lock-irqs-on.patch"),
+    # Every stop of all CPUs shows it at once.
+    assert run(["stress", "scf_torture", "--cpus", "3", "--seed", "1",
+                "--patch", str(zoo_folder() / "stop-skip-disable-irq-state.patch"),
                 "--duration", "20s"]) == 1  # fmt: skip
     path, wanted = finding_of(runs, "*-scf_torture")
-    assert wanted.kind in (Kind.DEADLOCK, Kind.HANG)
+    assert wanted.kind is Kind.BAD_STATE
     capsys.readouterr()
 
-    assert run(["explore", str(STRESS / "primitives" / "completion_irq.c"), "--like", str(path),
+    assert run(["explore", str(STRESS / "primitives" / "stop_machine.c"), "--like", str(path),
                 "--seed", "1"]) == 1  # fmt: skip
     told = capsys.readouterr().out
-    assert "patch=stress/zoo/completion-lock-irqs-on.patch" in told, "the patch of the run"
+    assert "patch=stress/zoo/stop-skip-disable-irq-state.patch" in told, "the patch of the run"
     assert f"like finding {wanted.signature} of scf_torture: " in told
     assert "schedule 1:" in told
 

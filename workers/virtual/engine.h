@@ -237,6 +237,8 @@ enum run_end engine_run(void);
 void engine_end(enum run_end end) __attribute__((noreturn));
 /* The CPU's operation is written into cpu->pending: let others go first, then do it. */
 void engine_step(struct vcpu *cpu);
+/* The same, on a stack that holds nothing below this call. */
+void engine_step_aside(struct vcpu *cpu);
 /* Can @cpu do its pending operation now? */
 bool engine_is_enabled(struct vcpu *cpu);
 /*
@@ -388,23 +390,6 @@ static inline bool is_alone(void)
 	       !engine.starter;
 }
 
-/*
- * What calls that have returned have left below the stack pointer is of no use to
- * anybody, and would make one state look like several: in frames to come it is
- * what their variables hold before they are set.
- */
-#define CLEARED 4096          /* bytes: more than calls go deep between two operations */
-
-static inline void clear_below(void)
-{
-	u64 count = CLEARED / 8, at;
-
-	__asm__ volatile(
-		"leaq -%c3(%%rsp), %%rdi\n\t"
-		"rep stosq"
-		: "+c"(count), "=D"(at) : "a"(0), "i"(CLEARED) : "memory", "cc");
-}
-
 static inline void engine_point(u32 kind, u64 addr, u32 size, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
@@ -419,9 +404,10 @@ static inline void engine_point(u32 kind, u64 addr, u32 size, u64 pc)
 	cpu->pending.size = size;
 	cpu->pending.kind = kind;
 	cpu->pending.plain = 0;
-	if (unlikely(engine.detour))
-		clear_below();
-	engine_step(cpu);
+	if (unlikely(engine.detour & DETOUR_OUTSIDE))
+		engine_step_aside(cpu);
+	else
+		engine_step(cpu);
 }
 
 #endif

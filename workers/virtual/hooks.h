@@ -13,8 +13,10 @@ static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
 
-	return addr < engine.rodata_end || addr - engine.constant[0] < engine.constant_size[0] ||
-	       addr - engine.constant[1] < engine.constant_size[1] ||
+	return addr < engine.rodata_end ||
+	       (unlikely(addr >= ARENA_BASE) &&
+		(addr - engine.constant[0] < engine.constant_size[0] ||
+		 addr - engine.constant[1] < engine.constant_size[1])) ||
 	       (addr - fiber->stack < fiber->size && !fiber->published &&
 		!(cpu->count && buffer_publishes(cpu)));
 }
