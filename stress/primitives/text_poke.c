@@ -4,8 +4,9 @@
 #include <finding.h>
 #include <kernel/text_poke.h>
 
+/* -D CALLERS=2: on two CPUs, which is too much to be searched completely in minutes. */
 #ifndef CALLERS
-#define CALLERS 2
+#define CALLERS 1
 #endif
 
 static u64 function, site;

@@ -27,6 +27,7 @@ EXHAUSTED = (
     "mutex",
     "nmi_log",
     "spinlock",
+    "text_poke",
     "wake_up",
 )
 
@@ -75,9 +76,10 @@ def name_of(entry: Entry) -> str:
     return entry.name
 
 
+# Every third: each is a core to build. `testbed zoo --virtual` looks for all of them.
 OF_PRIMITIVES = [
     entry for entry in entries(mode="virtual") if entry.bug.explore.startswith("primitives/")
-]
+][::3]
 
 
 @pytest.mark.parametrize("entry", OF_PRIMITIVES, ids=name_of)
