@@ -7,6 +7,7 @@
 
 #include <error.h>
 #include <explore.h>
+#include <explored.h>
 #include <finding.h>
 #include <irqflags.h>
 #include <kernel/irq.h>
@@ -20,16 +21,6 @@ static struct explored_task tasks[MAX_EXPLORED_TASKS];
 static u32 nr_tasks;
 static struct explored_interrupt interrupts[MAX_EXPLORED_INTERRUPTS];
 static u32 nr_interrupts;
-
-/* Sections that workers/include/explore.h fills; missing without such a file. */
-#define SECTION(type, name) \
-	extern const type __start_##name[] __attribute__((weak)); \
-	extern const type __stop_##name[] __attribute__((weak))
-typedef void (*explored_function_t)(void);
-SECTION(struct explored_task, explored_tasks);
-SECTION(struct explored_interrupt, explored_interrupts);
-SECTION(explored_function_t, explored_inits);
-SECTION(explored_function_t, explored_checks);
 
 static int add_task(const struct explored_task *task)
 {

@@ -3,6 +3,7 @@
 #ifndef VIRTUAL_KERNEL_H
 #define VIRTUAL_KERNEL_H
 
+#include "detectors/section.h"
 #include "engine.h"
 
 /* Its exit, which is told and never happens, opens the gate that tasks wait at. */
@@ -32,6 +33,25 @@ extern struct explored_task kernel_tasks[MAX_EXPLORED_TASKS];
 static inline u32 nr_kernel_cpus(void)
 {
 	return the_machine->config.cpus;
+}
+
+/* What the machine itself writes, and nobody notices as an access. */
+static inline void kernel_set_word(u32 *word, u32 value)
+{
+	undo_push((u64)word, sizeof(*word), *word);
+	*word = value;
+}
+
+/* As the processor does it on the way into a trap or an interrupt of the code at @pc, and back. */
+static inline void kernel_irqs_off(const struct vcpu *cpu, u64 pc)
+{
+	section_forced(cpu, pc);
+	kernel_set_word(&the_machine->cpu[cpu->id].irq_off, 1);
+}
+
+static inline void kernel_irqs_restore(const struct vcpu *cpu, u32 irq_off)
+{
+	kernel_set_word(&the_machine->cpu[cpu->id].irq_off, irq_off);
 }
 
 /* kernel_machine.c: interrupts and fibers of a machine that is about to boot. */

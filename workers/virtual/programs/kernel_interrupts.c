@@ -48,12 +48,6 @@ static bool irqs_enabled(u32 cpu)
 	return !cpu_at(cpu)->irq_off;
 }
 
-static void set_word(u32 *word, u32 value)
-{
-	undo_push((u64)word, sizeof(*word), *word);
-	*word = value;
-}
-
 /*
  * On the fiber of the task that is interrupted, which may not be resumed for
  * long. A processor turns interrupts off before the handler's first instruction.
@@ -65,8 +59,7 @@ static void take_irq(u32 id)
 		.bp = (u64)__builtin_frame_address(0),
 	};
 
-	section_forced(&engine.vcpu[id], regs.ip);
-	set_word(&cpu_at(id)->irq_off, 1);
+	kernel_irqs_off(&engine.vcpu[id], regs.ip);
 	do_irq(&regs);
 	text_sync(engine.cpu, regs.ip);
 }
@@ -94,13 +87,12 @@ static void take_nmi(u32 id)
 	};
 	u32 irq_off = cpu_at(id)->irq_off;
 
-	section_forced(cpu, regs.ip);
-	set_word(&cpu_at(id)->irq_off, 1);
+	kernel_irqs_off(cpu, regs.ip);
 	note_arrivals(id, true);
 	do_nmi(&regs);
 	text_sync(cpu, regs.ip);
 	note_arrivals(id, false);
-	set_word(&cpu_at(id)->irq_off, irq_off);
+	kernel_irqs_restore(cpu, irq_off);
 }
 
 /* A CPU that rests takes interrupts, though they are off: then it goes on. */
@@ -140,7 +132,7 @@ static void raise(u32 id, u32 irq)
 {
 	u32 *pending = &cpu_at(id)->irq_pending;
 
-	set_word(pending, *pending | irq);
+	kernel_set_word(pending, *pending | irq);
 	engine.irqs |= 1UL << id;
 }
 
@@ -155,7 +147,7 @@ static bool arrive(u32 id, u32 source)
 	else
 		cpu->ticks--;
 	if (nmi) {
-		set_word(&cpu_at(id)->nmi_pending, 1u << line);
+		kernel_set_word(&cpu_at(id)->nmi_pending, 1u << line);
 		return true;
 	}
 	note_arrivals(id, !(engine.nmis >> id & 1));

@@ -7,6 +7,7 @@
 
 #include <error.h>
 #include <explore.h>
+#include <explored.h>
 #include <finding.h>
 #include <irqflags.h>
 #include <kernel/balance.h>
@@ -15,17 +16,6 @@
 struct explored_task kernel_tasks[MAX_EXPLORED_TASKS];
 
 #define PC ((u64)__builtin_return_address(0))
-
-/* Sections that workers/include/explore.h fills; missing without such a file. */
-#define SECTION(type, name) \
-	extern const type __start_##name[] __attribute__((weak)); \
-	extern const type __stop_##name[] __attribute__((weak))
-typedef void (*explored_function_t)(void);
-SECTION(struct explored_task, explored_tasks);
-SECTION(struct explored_interrupt, explored_interrupts);
-SECTION(explored_function_t, explored_inits);
-SECTION(explored_function_t, explored_checks);
-SECTION(u32, explored_cpus);
 
 static int add_task(const struct explored_task *task)
 {

@@ -43,19 +43,6 @@ static void pct_begin(u64 run)
 	draw_changes(depth - 1, learned.choices ? learned.choices : FIRST_GUESS);
 }
 
-static u32 highest(u64 enabled)
-{
-	u32 best = __builtin_ctzl(enabled);
-
-	for (u64 left = enabled & (enabled - 1); left; left &= left - 1) {
-		u32 agent = __builtin_ctzl(left);
-
-		if (priority[agent] > priority[best])
-			best = agent;
-	}
-	return best;
-}
-
 static u32 pct_choose(u64 enabled)
 {
 	u32 agent;
@@ -68,10 +55,10 @@ static u32 pct_choose(u64 enabled)
 	known |= enabled;
 	if (enabled & ~engine.spinning)
 		enabled &= ~engine.spinning;
-	agent = highest(enabled);
+	agent = highest_agent(enabled, priority);
 	while (changes_left && change[changes_left - 1] <= engine.nr_choices) {
 		priority[agent] = --changes_left;
-		agent = highest(enabled);
+		agent = highest_agent(enabled, priority);
 	}
 	/* What comes next of its kind is somebody else, and comes at another time. */
 	if (AGENT_KIND(agent) == AGENT_TICK)

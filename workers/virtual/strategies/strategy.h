@@ -78,6 +78,20 @@ static inline u32 draw_priority(struct rng *rng, u32 agent)
 u32 pick_at_random(struct vcpu *cpu, u32 options);
 void pick_begin(u64 run);
 
+/* Of @agents, the one whose @priority is the highest. */
+static inline u32 highest_agent(u64 agents, const u32 priority[AGENTS])
+{
+	u32 best = __builtin_ctzl(agents);
+
+	for (u64 left = agents & (agents - 1); left; left &= left - 1) {
+		u32 agent = __builtin_ctzl(left);
+
+		if (priority[agent] > priority[best])
+			best = agent;
+	}
+	return best;
+}
+
 /* The agent that is the @n-th set bit. */
 static inline u32 nth_agent(u64 enabled, u32 n)
 {

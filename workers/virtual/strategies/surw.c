@@ -100,8 +100,6 @@ static void draw_intended(void)
 
 static u32 draw_other(u64 agents)
 {
-	u32 best;
-
 	if (!ordered)
 		return nth_agent(agents, rng_below(&rng, __builtin_popcountl(agents)));
 	for (u64 left = agents & ~known; left; left &= left - 1) {
@@ -110,14 +108,7 @@ static u32 draw_other(u64 agents)
 		priority[new] = draw_priority(&rng, new);
 	}
 	known |= agents;
-	best = __builtin_ctzl(agents);
-	for (u64 left = agents & (agents - 1); left; left &= left - 1) {
-		u32 agent = __builtin_ctzl(left);
-
-		if (priority[agent] > priority[best])
-			best = agent;
-	}
-	return best;
+	return highest_agent(agents, priority);
 }
 
 static u32 surw_choose(u64 enabled)

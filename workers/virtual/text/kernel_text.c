@@ -59,7 +59,7 @@ found(enum finding_kind kind, const struct frame *frame, const struct side *othe
 const struct side *machine_text_writer(u64 addr)
 {
 	for (u32 n = text_state.nr_notes; n--; ) {
-		const struct text_writer_note *note = &text_state.note[n % MAX_TEXT_NOTES];
+		const struct text_writer_note *note = &text_state.note[n];
 
 		if (text_offset(addr) - note->at < note->size)
 			return &note->side;
@@ -69,7 +69,7 @@ const struct side *machine_text_writer(u64 addr)
 
 void machine_text_writing(u64 addr, u64 size)
 {
-	struct text_writer_note *note = &text_state.note[text_state.nr_notes % MAX_TEXT_NOTES];
+	struct text_writer_note *note;
 	const struct text_owner *owner = text_freed_at(addr);
 
 	if (unlikely(owner) && engine.cpu)
@@ -77,7 +77,7 @@ void machine_text_writing(u64 addr, u64 size)
 			       owner->size);
 	if (text_state.nr_notes == MAX_TEXT_NOTES)
 		return;
-	text_state.nr_notes++;
+	note = &text_state.note[text_state.nr_notes++];
 	note->at = text_offset(addr);
 	note->size = size;
 	if (engine.cpu)
@@ -88,7 +88,7 @@ void machine_text_writing(u64 addr, u64 size)
 static u64 covering(u64 addr)
 {
 	for (u64 start = addr - 1; start >= TEXT_BASE && addr - start < MAX_INSN_LENGTH; start--) {
-		u32 length = text_map_at(start)->length;
+		u32 length = text_insn_at(start)->length;
 
 		if (length)
 			return addr - start < length ? start : 0;
@@ -147,7 +147,7 @@ void text_sync(struct vcpu *cpu, u64 pc)
  */
 static void let_others(struct vcpu *cpu, u64 ip)
 {
-	if (text_is_patched(ip, text_map_at(ip)->length ? : FETCH_BYTES))
+	if (text_is_patched(ip, text_insn_at(ip)->length ? : FETCH_BYTES))
 		engine_point(EVENT_KIND_FETCH, engine.text_start + text_offset(ip),
 			     known_length(ip), ip);
 	else if (++engine.steps > engine.max_steps)
@@ -318,12 +318,12 @@ static void execute(struct frame *frame, struct vcpu *cpu, const u8 *bytes,
 	engine.cpu = cpu;
 }
 
-static void set_irq_off(struct vcpu *cpu, u32 off)
+/* On the way into a trap, and back. */
+static void serialize(struct vcpu *cpu, u64 ip)
 {
-	u32 *irq_off = &cpu_at(cpu->id)->irq_off;
-
-	undo_push((u64)irq_off, sizeof(*irq_off), *irq_off);
-	*irq_off = off;
+	if (cpu->count)
+		engine_point(EVENT_KIND_FENCE, 0, 0, ip);
+	text_sync(cpu, ip);
 }
 
 /*
@@ -340,16 +340,12 @@ static void trap(struct frame *frame, struct vcpu *cpu, void (*handler)(struct p
 	regs->cs = USER_CS;
 	regs->ss = USER_SS;
 	*saved = *regs;
-	if (cpu->count)
-		engine_point(EVENT_KIND_FENCE, 0, 0, regs->ip);
-	text_sync(cpu, regs->ip);
+	serialize(cpu, regs->ip);
 	handler(saved);
 	/* What it returns to is not what the processor had put there. */
 	if (saved->cs != USER_CS || saved->ss != USER_SS)
 		found(FINDING_CRASH, frame, NULL, NULL, (u64[6]){ 11, (u64)saved, 13, 0 });
-	if (cpu->count)
-		engine_point(EVENT_KIND_FENCE, 0, 0, regs->ip);
-	text_sync(cpu, regs->ip);
+	serialize(cpu, regs->ip);
 	*regs = *saved;
 }
 
@@ -361,15 +357,14 @@ static void end_step(struct frame *frame, struct vcpu *cpu)
 	frame->stepping = frame->regs.flags & X86_FLAGS_TF;
 	frame->regs.flags &= ~X86_FLAGS_TF;
 	if (!frame->stepping)
-		set_irq_off(cpu, frame->irq_off);
+		kernel_irqs_restore(cpu, frame->irq_off);
 }
 
 static void breakpoint(struct frame *frame, struct vcpu *cpu)
 {
 	u32 irq_off = cpu_at(cpu->id)->irq_off;
 
-	section_forced(cpu, frame->regs.ip);
-	set_irq_off(cpu, 1);
+	kernel_irqs_off(cpu, frame->regs.ip);
 	frame->regs.ip++;
 	trap(frame, cpu, do_int3);
 	if (frame->regs.flags & X86_FLAGS_TF) {
@@ -379,7 +374,7 @@ static void breakpoint(struct frame *frame, struct vcpu *cpu)
 		frame->regs.flags &= ~X86_FLAGS_TF;
 		return;
 	}
-	set_irq_off(cpu, irq_off);
+	kernel_irqs_restore(cpu, irq_off);
 }
 
 static void step(struct frame *frame, struct vcpu *cpu)
@@ -398,7 +393,7 @@ static void step(struct frame *frame, struct vcpu *cpu)
 	}
 	stepping = frame->stepping;
 	if (fetched.loaded) {
-		execute(frame, cpu, fetched.bytes, text_map_at(regs->ip));
+		execute(frame, cpu, fetched.bytes, text_insn_at(regs->ip));
 	} else if (fetched.known->kind == KNOWN_COPIED) {
 		execute(frame, cpu, fetched.bytes, &fetched.known->insn);
 	} else {
@@ -451,7 +446,7 @@ int kernel_text_init(void)
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (at != (void *)TEXT_BASE)
 		return -ENOMEM;
-	__builtin_memcpy(at, text_loaded_at(TEXT_BASE), size);
+	__builtin_memcpy(at, text_pristine(TEXT_BASE), size);
 	if (mprotect(at, size, PROT_READ))
 		return -ENOMEM;
 	error = versions_init();

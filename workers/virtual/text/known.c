@@ -55,8 +55,8 @@ static const struct known_insn *find(u64 addr, const u8 *bytes)
 
 bool known_insn(u64 addr, struct fetched *fetched)
 {
-	const struct text_insn *insn = text_map_at(addr);
-	const u8 *loaded = text_loaded_at(addr);
+	const struct text_insn *insn = text_insn_at(addr);
+	const u8 *loaded = text_pristine(addr);
 
 	fetched->known = NULL;
 	fetched->trap = fetched->bytes[0] == INT3_INSN_OPCODE;
@@ -69,7 +69,7 @@ bool known_insn(u64 addr, struct fetched *fetched)
 
 u32 known_length(u64 addr)
 {
-	u32 length = text_map_at(addr)->length;
+	u32 length = text_insn_at(addr)->length;
 
 	for (u32 n = 0; n < text_state.nr_known; n++) {
 		const struct known_insn *known = &text_state.known[n];
@@ -125,7 +125,7 @@ void machine_text_insn(u64 addr, const void *bytes, u64 length)
 
 void machine_text_copy(u64 addr, const void *bytes, u64 origin)
 {
-	const struct text_insn *insn = text_map_at(origin);
+	const struct text_insn *insn = text_insn_at(origin);
 	struct known_insn *known = add(addr, bytes, insn->length, KNOWN_COPIED);
 
 	if (known)

@@ -12,7 +12,7 @@
 
 #include "engine.h"
 
-#include <shm_layout/text_map.h>
+#include <kernel/text.h>
 #include <x86/poke_insn.h>
 
 #define FETCH_BYTES 16        /* looked at for one instruction */
@@ -86,18 +86,6 @@ struct text_vectors {
 static inline u64 text_offset(u64 addr)
 {
 	return addr - TEXT_BASE;
-}
-
-static inline const struct text_insn *text_map_at(u64 addr)
-{
-	return (const struct text_insn *)(ARENA_BASE +
-		the_machine->region[REGION_TEXT_MAP].offset) + text_offset(addr);
-}
-
-static inline const u8 *text_loaded_at(u64 addr)
-{
-	return (const u8 *)(ARENA_BASE + the_machine->region[REGION_PRISTINE].offset +
-			    text_offset(addr));
 }
 
 /* versions.c: the text is mapped; 0 or -errno. */

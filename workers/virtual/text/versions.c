@@ -84,7 +84,7 @@ int versions_init(void)
 {
 	u64 size = the_machine->text.size;
 
-	engine.text_start = ARENA_BASE + the_machine->region[REGION_TEXT].offset;
+	engine.text_start = (u64)text_alias(TEXT_BASE);
 	engine.text_size = size;
 	now = mmap(NULL, 2 * (size + FETCH_BYTES), PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -161,7 +161,7 @@ void text_bytes(struct finding *finding, const u8 *fetched)
 		start = engine.text_size - room;
 	finding->bytes_addr = TEXT_BASE + start;
 	text_now(TEXT_BASE + start, finding->bytes_found, room);
-	__builtin_memcpy(finding->bytes_expected, text_loaded_at(TEXT_BASE + start), room);
+	__builtin_memcpy(finding->bytes_expected, text_pristine(TEXT_BASE + start), room);
 	for (u32 n = 0; fetched && n < known_length(finding->regs.ip) && at + n - start < room; n++)
 		finding->bytes_found[at + n - start] = fetched[n];
 }
