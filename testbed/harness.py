@@ -2,7 +2,10 @@
 
 A harness file defines::
 
-    OPTIONS = (Option("callers", 4, "Tasks that call.", minimum=1),)
+    OPTIONS = (
+        Option("callers", 4, "Tasks that call.", minimum=1),
+        Option("lock", "mutex", "What they hold.", choices=("mutex", "rwsem", "busted")),
+    )
     SOURCES = ("my_tasks.c",)          # beside the file
     LIBRARY = "libz.so.1"              # text to load, or None
 
@@ -66,6 +69,7 @@ class Option:
         default: also gives the type.
         help: one sentence, with the unit.
         minimum, maximum: inclusive, None = no bound.
+        choices: the only values that there are, in the order of the help; empty = any.
     """
 
     name: str
@@ -73,11 +77,25 @@ class Option:
     help: str
     minimum: float | None = None
     maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Its default is one of its choices."""
+        self.check(self.default)
 
     @property
     def type(self) -> type:
         """The type of its values."""
         return str if self.default is None else type(self.default)
+
+    def check(self, value: object) -> None:
+        """Refuse what is none of the choices: it may come from a file, too.
+
+        Raises:
+            HarnessError: the sentence says what there is.
+        """
+        if self.choices and value not in self.choices:
+            raise HarnessError(f"{self.name}={value}: there are {', '.join(self.choices)}")
 
 
 @dataclass(frozen=True)

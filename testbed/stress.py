@@ -73,7 +73,13 @@ class RunOptions:
 
     @classmethod
     def of(cls, harness: Harness, values: Mapping[str, Any]) -> RunOptions:
-        """Return the options of a run from those of a command line, by name."""
+        """Return the options of a run from those of a command line, by name.
+
+        Raises:
+            HarnessError: a value is none of its option's choices.
+        """
+        for option in harness.options:
+            option.check(values[option.name])
         return cls(
             cpus=values["cpus"],
             seed=values["seed"],

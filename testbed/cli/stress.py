@@ -119,7 +119,7 @@ def _common_options(harness: "Harness") -> Iterator[click.Option]:
 
 
 def _own_option(option: "Option") -> click.Option:
-    kind = TYPES.get(option.type, click.STRING)
+    kind = click.Choice(option.choices) if option.choices else TYPES.get(option.type, click.STRING)
     least, most = option.minimum, option.maximum
     if option.type is int and (least, most) != (None, None):
         kind = click.IntRange(

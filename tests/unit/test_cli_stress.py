@@ -8,8 +8,9 @@ import pytest
 
 from testbed.cli.stress import first_line, harness_command
 from testbed.commands import stress_command, with_command
-from testbed.harness import Harness, load
+from testbed.harness import Harness, HarnessError, load
 from testbed.report.model import from_machine
+from testbed.stress import RunOptions
 from tests.unit.report_samples import facts, held_run, reading, use_after_free
 
 HARNESS_FILE = '''"""Callers and armers on the same functions."""
@@ -21,6 +22,7 @@ OPTIONS = (
     Option("fail_arm", 0.0, "Share of failures.", 0.0, 1.0),
     Option("aggregate", True, "Two probes at one address."),
     Option("library", None, "A shared library."),
+    Option("lock", "mutex", "What they hold.", choices=("mutex", "rwsem", "busted")),
 )
 
 
@@ -54,6 +56,7 @@ def parsed(harness: Harness, *arguments: str) -> dict[str, Any]:
     [],
     ["--cpus", "16", "--seed", "5", "--duration", "2m30s"],
     ["--callers", "3", "--fail-arm", "0.25", "--no-aggregate", "--library", "libm.so.6"],
+    ["--lock", "busted"],
     ["--pin", "--keep-going", "--poke", "stop_machine", "-j", "2", "--tick-us", "0"],
 ])
 def test_the_printed_command_means_the_same_run(
@@ -64,6 +67,13 @@ def test_the_printed_command_means_the_same_run(
 
     assert command[:3] == ("testbed", "stress", "storm")
     assert parsed(harness, *command[3:]) == values
+
+
+def test_a_value_that_is_none_of_the_choices_is_refused_wherever_it_comes_from(
+    harness: Harness,
+) -> None:
+    with pytest.raises(HarnessError, match="lock=spin: there are mutex, rwsem, busted"):
+        RunOptions.of(harness, parsed(harness) | {"lock": "spin"})
 
 
 def test_patches_are_part_of_the_command(harness: Harness, tmp_path: Path) -> None:
@@ -87,6 +97,7 @@ def test_the_first_line_has_version_seed_and_options(harness: Harness) -> None:
 
 @pytest.mark.parametrize(("arguments", "reason"), [
     (["--callers", "65"], "65 is not in the range 1<=x<=64"),
+    (["--lock", "rwsen"], "'rwsen' is not one of 'mutex', 'rwsem', 'busted'"),
     (["--cpus", "99"], "99 is not in the range 1<=x<=64"),
     (["--duration", "soon"], "soon: a duration is more than 0"),
     (["--duration", "0"], "0: a duration is more than 0"),
@@ -110,6 +121,7 @@ def test_the_help_of_a_harness_shows_its_own_options_first(harness: Harness) -> 
     assert text.index("--callers") < text.index("--cpus")
     assert "--aggregate / --no-aggregate" in text
     assert "[default: 8" in text
+    assert "--lock [mutex|rwsem|busted]" in text
 
 
 def test_a_finding_is_run_again_by_the_command_of_its_run() -> None:
