@@ -45,8 +45,7 @@ s64 storm_caller(void *argument)
 		task->counts->calls++;
 		task->counts->armed_calls += armed;
 		current->progress++;
-		rcu_tasks_quiescent();
-		cond_resched();
+		cond_resched_tasks_rcu_qs();
 	}
 	return 0;
 }

@@ -147,7 +147,7 @@ s64 storm_armer(void *argument)
 	while (!READ_ONCE(the_machine->stop)) {
 		one_operation(task);
 		current->progress++;
-		rcu_tasks_quiescent();
+		cond_resched_tasks_rcu_qs();
 		pause_a_while(task);
 	}
 	while (own_slots(task, &slot, 1, true))

@@ -8,28 +8,24 @@
  * of RCU comes last: it waits for what tasks do with preemption off while they end, and for
  * interrupts of idle CPUs.
  */
-#include <kernel/mutex.h>
-#include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
+#include <kernel/rcu_tasks_callbacks.h>
 #include <kernel/sched.h>
 
-struct rcu_tasks {
-	struct mutex mutex;        /* held by the leader */
+static struct {
 	u32 left;                  /* tasks that hold it, plus 1 for the leader; atomic */
-	struct task_struct *leader;/* woken by the last one; the leader writes */
 	u32 held;                  /* index + 1 of the task looked at last; the leader writes */
-};
-
-static struct rcu_tasks rcu_tasks = { .mutex = MUTEX_INIT(rcu_tasks.mutex) };
+	struct task_struct *leader;/* woken by the last one; the leader writes */
+} holdouts;
 
 /* @task holds the grace period no more. */
 static void release(struct task_struct *task)
 {
-	struct task_struct *leader = READ_ONCE(rcu_tasks.leader);
+	struct task_struct *leader = READ_ONCE(holdouts.leader);
 
 	if (!(atomic_fetch_and(~TASKS_RCU_HOLDOUT, &task->tasks_rcu) & TASKS_RCU_HOLDOUT))
 		return;
-	if (atomic_dec_and_test(&rcu_tasks.left))
+	if (atomic_dec_and_test(&holdouts.left))
 		wake_up_process(leader);
 }
 
@@ -39,10 +35,11 @@ void rcu_tasks_qs(void)
 		release(current);
 }
 
-void rcu_tasks_quiescent(void)
+void cond_resched_tasks_rcu_qs(void)
 {
 	machine_reader_ends(TASK_READERS);
 	rcu_tasks_qs();
+	cond_resched();
 	machine_reader_begins(TASK_READERS);
 }
 
@@ -62,8 +59,8 @@ void rcu_tasks_wait_end(void)
 
 static void hold(struct task_struct *task)
 {
-	atomic_inc(&rcu_tasks.left);
-	WRITE_ONCE(rcu_tasks.held, task->index + 1);
+	atomic_inc(&holdouts.left);
+	WRITE_ONCE(holdouts.held, task->index + 1);
 	if (atomic_fetch_or(TASKS_RCU_HOLDOUT, &task->tasks_rcu) & TASKS_RCU_WAITS)
 		release(task);
 }
@@ -85,12 +82,12 @@ static void hold_tasks_of(struct cpu *cpu)
 
 static void wait_for_holdouts(void)
 {
-	struct wait_note before = wait_begin(WAIT_RCU_TASKS, &rcu_tasks, rcu_tasks.held);
+	struct wait_note before = wait_begin(WAIT_RCU_TASKS, &holdouts, holdouts.held);
 
-	if (!atomic_dec_and_test(&rcu_tasks.left)) {
+	if (!atomic_dec_and_test(&holdouts.left)) {
 		for (;;) {
 			set_current_blocked();
-			if (!smp_load_acquire(&rcu_tasks.left))
+			if (!smp_load_acquire(&holdouts.left))
 				break;
 			schedule();
 		}
@@ -99,21 +96,23 @@ static void wait_for_holdouts(void)
 	wait_end(before);
 }
 
-void synchronize_rcu_tasks(void)
+static void wait_for_tasks(void)
 {
-	u64 began = machine_grace_period_begins(TASK_READERS);
-	int cpu;
-
-	might_sleep();
-	mutex_lock(&rcu_tasks.mutex);
 	synchronize_rcu();
-	WRITE_ONCE(rcu_tasks.leader, current);
-	WRITE_ONCE(rcu_tasks.left, 1);
-	WRITE_ONCE(rcu_tasks.held, 0);
-	for_each_online_cpu(cpu)
+	WRITE_ONCE(holdouts.leader, current);
+	WRITE_ONCE(holdouts.left, 1);
+	WRITE_ONCE(holdouts.held, 0);
+	/* Also of a CPU that went down: what was preempted there is preempted still. */
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
 		hold_tasks_of(cpu_at(cpu));
 	wait_for_holdouts();
 	synchronize_rcu();
-	mutex_unlock(&rcu_tasks.mutex);
-	machine_grace_period_ends(TASK_READERS, began);
+}
+
+static struct rcu_tasks rcu_tasks =
+	RCU_TASKS_INIT(rcu_tasks, "rcu_tasks", TASK_READERS, wait_for_tasks);
+
+void synchronize_rcu_tasks(void)
+{
+	synchronize_rcu_tasks_generic(&rcu_tasks);
 }

@@ -6,16 +6,26 @@
 #ifndef KERNEL_RCU_TASKS_H
 #define KERNEL_RCU_TASKS_H
 
-#include <machine.h>
+#include <kernel/rcu.h>
 
 /*
  * Return when every task that could run has switched by itself, or ended, since this was
- * called; what a CPU does without a task (interrupts, idle) has ended too. May sleep.
+ * called, and every interrupt that had begun. What idle tasks do is not waited for: see
+ * synchronize_rcu_tasks_rude(). May sleep.
  */
 void synchronize_rcu_tasks(void);
 
-/* A task that goes on for long says that it might as well have switched. */
-void rcu_tasks_quiescent(void);
+/* Run head->func(head) after such a grace period, from a task. Any context. */
+void call_rcu_tasks(struct rcu_head *head, void (*func)(struct rcu_head *head));
+
+/* Return when every callback queued before has run. May sleep. */
+void rcu_barrier_tasks(void);
+
+/* Before the first callback: make the kernel thread that runs them, if there is none. Task. */
+void rcu_tasks_start(void);
+
+/* A task that goes on for long says that it might as well have switched, and lets others run. */
+void cond_resched_tasks_rcu_qs(void);
 
 /* Called by the scheduler when a task switches by itself. */
 void rcu_tasks_qs(void);

@@ -265,6 +265,25 @@ int stop_one_cpu(int cpu, cpu_stop_fn_t fn, void *arg)
 	return queued ? done.ret : -ENOENT;
 }
 
+int stop_cpus(cpumask_t mask, cpu_stop_fn_t fn, void *arg)
+{
+	struct cpu_stop_work works[MAX_CPUS];
+	struct cpu_stop_done done;
+	bool queued = false;
+
+	might_sleep();
+	init_done(&done, __builtin_popcountl(mask) + 1);
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		if (!(mask & cpumask_of(cpu)))
+			continue;
+		works[cpu] = (struct cpu_stop_work){ .fn = fn, .arg = arg, .done = &done };
+		queued |= queue_work_on(cpu, &works[cpu]);
+	}
+	signal_done(&done);
+	wait_for_completion(&done.completion);
+	return queued ? done.ret : -ENOENT;
+}
+
 /* Both or none; no other queueing to several CPUs comes between the two. */
 static int queue_two_works(int cpu1, struct cpu_stop_work *work1,
 			   int cpu2, struct cpu_stop_work *work2)

@@ -19,6 +19,13 @@ int stop_machine_cpuslocked(cpu_stop_fn_t fn, void *data, cpumask_t mask);
 
 /* Run @fn on @cpu in its stopper, at the highest priority; wait. -ENOENT if it is disabled. */
 int stop_one_cpu(int cpu, cpu_stop_fn_t fn, void *arg);
+
+/*
+ * Run @fn on each CPU of @mask in its stopper; wait for all. They run at different times, so @fn
+ * does not wait for others. -ENOENT if no stopper took it.
+ */
+int stop_cpus(cpumask_t mask, cpu_stop_fn_t fn, void *arg);
+
 int stop_two_cpus(int cpu1, int cpu2, cpu_stop_fn_t fn, void *arg);
 
 void stop_machine_init(void);

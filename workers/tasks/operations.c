@@ -363,8 +363,7 @@ static void run_round(struct scenario_task *task)
 		pause_a_while(task);
 		operation_do(task, operation);
 		current->progress++;
-		rcu_tasks_quiescent();
-		cond_resched();
+		cond_resched_tasks_rcu_qs();
 	}
 	if (task->function) {
 		s64 result = task->function((void *)task->argument);

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/* What is found with preemption off stays, also in an interrupt of an idle CPU, until it switches. */
+#include <explore.h>
+#include <kernel/rcu_tasks_rude.h>
+#include <kernel/slab.h>
+
+struct element {
+	u64 value;
+};
+
+static struct element *shared;
+
+static struct element *make(u64 value)
+{
+	struct element *element = kmalloc(sizeof(*element), GFP_KERNEL);
+
+	element->value = value;
+	return element;
+}
+
+INIT
+{
+	shared = make(1);
+}
+
+TASK(0, updater)
+{
+	struct element *old = shared;
+
+	smp_store_release(&shared, make(2));
+	synchronize_rcu_tasks_rude();
+	kfree(old);
+}
+
+static void read(void)
+{
+	const struct element *element = smp_load_acquire(&shared);
+	u64 value = READ_ONCE(element->value);
+
+	claim(value == 1 || value == 2, value);
+}
+
+TASK(1, reader)
+{
+	preempt_disable();
+	read();
+	preempt_enable();
+}
+
+IRQ(2, 1, device)
+{
+	read();
+}
