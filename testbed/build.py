@@ -218,7 +218,7 @@ def _engine(tree: SourceTree, units: tuple[_Unit, ...], compiler: Compiler) -> _
         return None
     folder = f"workers/{tree.machine}/"
     own = tuple(unit for unit in units if unit.source.name.startswith(folder))
-    others = tuple(unit for unit in units if unit not in own)
+    others = tuple(unit for unit in units if not unit.source.name.startswith(folder))
     parts = [compiler.identity, identity(objcopy), *(unit.key for unit in units)]
     key = digest("joined", *parts, *sorted(_promised(tree)))
     return _Engine(own, others, key, objcopy)
@@ -244,12 +244,14 @@ def _make(job: _Job, build_id: str) -> Core | None:
             names = visible(objects, others, _promised(job.tree), job.compiler)
             join(objects, names, work / "joined.o", job.compiler, engine.objcopy)
             job.cache.keep(engine.key, work / "joined.o", "")
-        units = [unit for unit in job.units if engine is None or unit not in engine.own]
+        units = _apart(job)
         if not _run_ninja(job, units, work, link=True):
             return None
         warnings = "".join(job.cache.warnings(unit.key) for unit in job.units)
         names_of = tuple(unit.source.name for unit in job.units)
-        record = Record(job.compiler.version(), names_of, warnings)
+        own = engine.own if engine is not None else ()
+        linked = tuple((unit.source.name, unit.key) for unit in (*own, *units))
+        record = Record(job.compiler.version(), names_of, warnings, linked)
         texts = job.tree.texts([unit.source for unit in job.units])
         core = job.cache.publish(work / "result", build_id, record, texts)
     job.cache.prune()
@@ -303,7 +305,13 @@ def _linked(job: _Job) -> list[str]:
     """Return the keys of what is linked, in order: an engine in place of what it is made of."""
     if job.engine is None:
         return [unit.key for unit in job.units]
-    return [job.engine.key, *(unit.key for unit in job.units if unit not in job.engine.own)]
+    return [job.engine.key, *(unit.key for unit in _apart(job))]
+
+
+def _apart(job: _Job) -> list[_Unit]:
+    """Return what is linked by itself: all but what an engine is made of."""
+    joined = {unit.key for unit in job.engine.own} if job.engine is not None else set()
+    return [unit for unit in job.units if unit.key not in joined]
 
 
 def _object(work: Path, unit: _Unit) -> Path:

@@ -19,6 +19,9 @@ import msgspec
 # Whatever nobody used for so long is removed from the cache, s.
 MAX_AGE = 30 * 24 * 3600
 
+# Looking at everything in the cache takes longer than building a core; s.
+PRUNE_EVERY = 24 * 3600
+
 
 @dataclass(frozen=True)
 class Core:
@@ -30,6 +33,8 @@ class Core:
         compiler: the first line of ``cc --version``.
         sources: names of the files that it was made of, relative to the project or absolute.
         warnings: what the compiler said while it built; empty is the rule.
+        objects: names of the files in the order of the link, each with its object, which may be
+            gone by now.
     """
 
     path: Path
@@ -37,6 +42,7 @@ class Core:
     compiler: str
     sources: tuple[str, ...]
     warnings: str
+    objects: tuple[tuple[str, Path], ...] = ()
 
     def source(self, name: str) -> list[str] | None:
         """Return the lines of a file as it was built, patches included; None if it was not.
@@ -52,11 +58,16 @@ class Core:
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What is remembered beside a core, as JSON; see `Core`."""
+    """What is remembered beside a core, as JSON; see `Core`.
+
+    Attributes:
+        linked: names of files with the keys of their objects.
+    """
 
     compiler: str
     sources: tuple[str, ...]
     warnings: str
+    linked: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,10 @@ class Cache:
         with suppress(OSError):  # A cache that somebody else filled may be used as well.
             os.utime(folder)
         record = msgspec.json.decode(written, type=Record)
-        return Core(folder / "core", build_id, record.compiler, record.sources, record.warnings)
+        objects = tuple((name, self.object(key)) for name, key in record.linked)
+        return Core(
+            folder / "core", build_id, record.compiler, record.sources, record.warnings, objects
+        )
 
     def publish(
         self, result: Path, build_id: str, record: Record, texts: Mapping[str, bytes]
@@ -129,8 +143,13 @@ class Cache:
             yield Path(folder)
 
     def prune(self) -> None:
-        """Remove what nobody used for `MAX_AGE`, and what a killed process left."""
-        oldest = time.time() - MAX_AGE
+        """Remove what nobody used for `MAX_AGE`, and what a killed process left; once a day."""
+        stamp, now = self.folder / "pruned", time.time()
+        with suppress(FileNotFoundError):
+            if abs(now - stamp.stat().st_mtime) < PRUNE_EVERY:
+                return
+        stamp.touch()
+        oldest = now - MAX_AGE
         for path in self.folder.glob("*/*"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:

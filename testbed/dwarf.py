@@ -1,11 +1,7 @@
-"""What the debug information of a core says of its types and globals, as plain values.
-
-pyelftools takes a moment for a core, so `testbed.layout` keeps the result beside the core.
-"""
+"""What the debug information of one C file says of its types and globals, as plain values."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +9,6 @@ import msgspec
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.die import DIE
-    from elftools.elf.elffile import ELFFile
 
 
 class Scalar(msgspec.Struct, frozen=True, tag=True):
@@ -36,7 +31,7 @@ class Array(msgspec.Struct, frozen=True, tag=True):
 
 
 class Named(msgspec.Struct, frozen=True, tag=True):
-    """A struct or union by its key in `DebugInfo.structs`."""
+    """A struct or union by its key in `UnitInfo.structs`."""
 
     key: str
 
@@ -57,105 +52,48 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class StructType(msgspec.Struct, frozen=True):
-    """A struct or union; `size` in bytes. Bit-fields are left out: the layout has none."""
+    """A struct or union; `size` in bytes. Bit-fields are left out: the layout has none.
+
+    `line` of its file is where it is defined; 0 = not known.
+    """
 
     size: int
     members: tuple[Member, ...]
+    line: int = 0
 
 
-class Variable(msgspec.Struct, frozen=True):
-    """A global of the core, or a static of one file.
+class UnitVariable(msgspec.Struct, frozen=True):
+    """A global, or a static of the file: then `external` is False."""
 
-    Attributes:
-        address: as every CPU of the machine sees it.
-        type: what it is.
-        file: where it is defined.
-        external: False for a static.
-    """
-
-    address: int
+    name: str
     type: Type
-    file: str
     external: bool
 
 
-class Symbol(msgspec.Struct, frozen=True):
-    """A function or datum of the symbol table; `size` in bytes."""
-
-    address: int
-    size: int
-    function: bool
-    external: bool
-
-
-class DebugInfo(msgspec.Struct):
-    """All that is read of a core.
+class UnitInfo(msgspec.Struct):
+    """All that is read of one C file.
 
     Attributes:
-        structs: by ``struct x``, ``union x``, the typedef of an unnamed one, or a made-up name;
-            ``struct x in file`` if another one of that name came first.
+        file: its name as the compiler was given it.
+        structs: by ``struct x``, ``union x``, the typedef of an unnamed one, or a made-up name.
         enums: values by name, by the enum's name without ``enum``.
-        variables: by name; a static's name may occur in several files.
-        symbols: by name, likewise.
-        globals_start: the first whole page of .data and .bss that stays writable.
-        globals_end: the page behind the last one.
+        variables: those that have a place in memory.
     """
 
+    file: str
     structs: dict[str, StructType]
     enums: dict[str, dict[str, int]]
-    variables: dict[str, list[Variable]]
-    symbols: dict[str, list[Symbol]]
-    globals_start: int = 0
-    globals_end: int = 0
+    variables: list[UnitVariable]
 
 
-# What an explorer has for itself: Python sees none of it but what shm_layout says.
-UNSHARED = "workers/virtual/"
+def read_unit(unit: CompileUnit) -> UnitInfo:
+    """Read what one C file defines and uses."""
+    return _Reader(unit).read()
 
 
-def read_debug_info(path: Path) -> DebugInfo:
-    """Read the executable at `path`."""
-    from elftools.elf.elffile import ELFFile
-
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        reader = _Reader()
-        for unit in elf.get_dwarf_info().iter_CUs():
-            if not _name(unit.get_top_DIE()).startswith(UNSHARED):
-                reader.read_unit(unit)
-        info = reader.info
-        info.symbols = _read_symbols(elf)
-        info.globals_start, info.globals_end = _read_globals(elf)
-    return info
-
-
-PAGE = 4096
-PF_W = 2
-
-
-def _read_globals(elf: ELFFile) -> tuple[int, int]:
-    """Return where the writable data lies, as find_globals() of workers/real/memory.c sees it."""
-    start = end = 0
-    for segment in elf.iter_segments("PT_LOAD"):
-        if segment["p_flags"] & PF_W:
-            start = segment["p_vaddr"] // PAGE * PAGE
-            end = -(-(segment["p_vaddr"] + segment["p_memsz"]) // PAGE) * PAGE
-    for segment in elf.iter_segments("PT_GNU_RELRO"):
-        start = -(-(segment["p_vaddr"] + segment["p_memsz"]) // PAGE) * PAGE
-    return start, end
-
-
-def _read_symbols(elf: ELFFile) -> dict[str, list[Symbol]]:
-    found: dict[str, list[Symbol]] = {}
-    table: Any = elf.get_section_by_name(".symtab")
-    for symbol in table.iter_symbols():
-        kind, bind = symbol["st_info"]["type"], symbol["st_info"]["bind"]
-        if kind in ("STT_FUNC", "STT_OBJECT") and symbol["st_shndx"] != "SHN_UNDEF":
-            entry = Symbol(
-                symbol["st_value"], symbol["st_size"], kind == "STT_FUNC", bind != "STB_LOCAL"
-            )
-            found.setdefault(symbol.name, []).append(entry)
-    return found
+def unit_file(unit: CompileUnit) -> str:
+    """Return the name of the C file that `unit` is."""
+    return _name(unit.get_top_DIE())
 
 
 SCALAR_KINDS = {
@@ -183,18 +121,15 @@ STRUCT_WORDS: dict[Any, str] = {
 
 
 class _Reader:
-    """Collects the definitions of one unit after the other; the first of a name counts."""
+    """Collects the definitions of a unit."""
 
-    def __init__(self) -> None:
-        self.info = DebugInfo({}, {}, {}, {})
+    def __init__(self, unit: CompileUnit) -> None:
+        self._unit = unit
+        self.info = UnitInfo(unit_file(unit), {}, {}, [])
         self._seen: dict[int, Type] = {}
-        self._defined: dict[str, tuple[int, int]] = {}
-        self._file = ""
 
-    def read_unit(self, unit: CompileUnit) -> None:
-        top = unit.get_top_DIE()
-        self._file = _name(top)
-        for die in top.iter_children():
+    def read(self) -> UnitInfo:
+        for die in self._unit.get_top_DIE().iter_children():
             if die.tag in STRUCT_WORDS and "DW_AT_name" in die.attributes:
                 self._type(die)
             elif die.tag == "DW_TAG_typedef":
@@ -203,6 +138,7 @@ class _Reader:
                 self._enum(die)
             elif die.tag == "DW_TAG_variable":
                 self._variable(die)
+        return self.info
 
     def _typedef(self, die: DIE) -> None:
         """Make an unnamed struct known by its typedef."""
@@ -219,18 +155,18 @@ class _Reader:
             for child in die.iter_children()
             if child.tag == "DW_TAG_enumerator"
         }
-        self.info.enums.setdefault(_name(die) or f"<{die.offset:#x}>", values)
+        if _name(die):
+            self.info.enums.setdefault(_name(die), values)
 
     def _variable(self, die: DIE) -> None:
         declared = die
         if "DW_AT_specification" in die.attributes:
             declared = die.get_DIE_from_attribute("DW_AT_specification")
-        address = _static_address(die)
-        if address is None or "DW_AT_type" not in declared.attributes:
+        if not _is_static(die) or "DW_AT_type" not in declared.attributes:
             return
         kind = self._type(declared.get_DIE_from_attribute("DW_AT_type"))
-        variable = Variable(address, kind, self._file, "DW_AT_external" in declared.attributes)
-        self.info.variables.setdefault(_name(declared), []).append(variable)
+        external = "DW_AT_external" in declared.attributes
+        self.info.variables.append(UnitVariable(_name(declared), kind, external))
 
     def _type(self, die: DIE) -> Type:
         if die.offset not in self._seen:
@@ -276,14 +212,9 @@ class _Reader:
         return Array(self._type(element), shape)
 
     def _key(self, die: DIE) -> str:
-        """Name a struct; one of the same name that is not the same type gets its file's too."""
-        key = f"{STRUCT_WORDS[die.tag]} {_name(die) or f'<{die.offset:#x}>'}"
-        if "DW_AT_declaration" in die.attributes:
-            return key
-        definition = (_size(die), int(die.attributes["DW_AT_decl_line"].value))
-        if self._defined.setdefault(key, definition) == definition:
-            return key
-        return f"{key} in {self._file}"
+        """Name a struct; one without a name by its place, which a link does not change."""
+        place = f"<{self.info.file}:{die.offset - self._unit.cu_offset:#x}>"
+        return f"{STRUCT_WORDS[die.tag]} {_name(die) or place}"
 
     def _struct(self, die: DIE, key: str) -> None:
         if "DW_AT_declaration" in die.attributes or key in self.info.structs:
@@ -302,7 +233,10 @@ class _Reader:
                     msgspec.structs.replace(inner, offset=offset + inner.offset)
                     for inner in self.info.structs[kind.key].members
                 ]
-        self.info.structs[key] = StructType(_size(die), tuple(members))
+        line = die.attributes.get("DW_AT_decl_line")
+        self.info.structs[key] = StructType(
+            _size(die), tuple(members), int(line.value) if line else 0
+        )
 
 
 def _name(die: DIE) -> str:
@@ -329,12 +263,13 @@ def _encoding(die: DIE) -> str:
     return next((name for name in SCALAR_KINDS if getattr(constants, name) == value), "")
 
 
+# A location that is an address, and the size of that expression.
 DW_OP_ADDR = 0x03
+ADDRESS_SIZE = 9
 
 
-def _static_address(die: DIE) -> int | None:
+def _is_static(die: DIE) -> bool:
     location = die.attributes.get("DW_AT_location")
-    if location is None or not isinstance(location.value, list) or len(location.value) != 9:
-        return None
-    operation, *address = location.value
-    return int.from_bytes(bytes(address), "little") if operation == DW_OP_ADDR else None
+    if location is None or not isinstance(location.value, list):
+        return False
+    return len(location.value) == ADDRESS_SIZE and location.value[0] == DW_OP_ADDR

@@ -5,34 +5,19 @@ There is no second description of the layout: change a header, and Python follow
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import numpy as np
 
+from testbed.beside import keep_beside, load_beside
 from testbed.cache import Core
-from testbed.dwarf import (
-    Array,
-    DebugInfo,
-    Named,
-    Opaque,
-    Scalar,
-    StructType,
-    Symbol,
-    Text,
-    Type,
-    Variable,
-    read_debug_info,
-)
+from testbed.debug_info import DebugInfo, Symbol, Variable, read_debug_info
+from testbed.dwarf import Array, Named, Opaque, Scalar, StructType, Text, Type
 from testbed.errors import LayoutError
 
 # Raised when what is kept beside a core, or its meaning, changes.
-FORMAT = 1
+FORMAT = 2
 
 # What dtype() takes beside the names of structs.
 SCALARS = {f"{sign}{8 * size}": f"<{sign}{size}" for sign in "u" for size in (1, 2, 4, 8)}
@@ -50,7 +35,7 @@ class Layout:
     @classmethod
     def of(cls, core: Core) -> Layout:
         """Return the layout of `core`; only the first time for a core is slow."""
-        return _layout_of(core.path)
+        return _layout_of(core)
 
     @property
     def globals_range(self) -> tuple[int, int]:
@@ -191,33 +176,10 @@ def _only(entries: list[Definition]) -> Definition | None:
 
 
 @lru_cache(maxsize=32)
-def _layout_of(path: Path) -> Layout:
-    kept = path.parent / f"layout-{FORMAT}.msgpack"
+def _layout_of(core: Core) -> Layout:
+    kept = core.path.parent / f"layout-{FORMAT}.msgpack"
     info = load_beside(kept, DebugInfo)
     if info is None:
-        info = read_debug_info(path)
+        info = read_debug_info(core)
         keep_beside(kept, info)
-    return Layout(info, path.parent.name[:12])
-
-
-Kept = TypeVar("Kept")
-
-
-def load_beside(path: Path, kind: type[Kept]) -> Kept | None:
-    """Return what was kept beside a core, None if nothing is or it cannot be read."""
-    try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def keep_beside(path: Path, value: msgspec.Struct) -> None:
-    """Keep `value` beside a core if that can be written; others see all of it or nothing."""
-    with suppress(OSError):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.msgpack.encode(value))
-            Path(temporary).rename(path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
+    return Layout(info, core.path.parent.name[:12])

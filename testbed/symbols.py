@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.beside import keep_beside, load_beside
 from testbed.cache import Core
-from testbed.dwarf import Symbol
+from testbed.debug_info import Symbol
 from testbed.findings import Place
-from testbed.layout import Layout, keep_beside, load_beside
+from testbed.layout import Layout
 from testbed.linetable import INLINED, ROW, LineTable, LineTables
 
 # Raised when what is kept beside a core, or its meaning, changes.

@@ -10,7 +10,8 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from testbed.dwarf import Array, Named, Scalar, Text, Type, Variable
+from testbed.debug_info import Variable
+from testbed.dwarf import Array, Named, Scalar, Text, Type
 from testbed.layout import Layout
 from testbed.report.addresses import ARENA_BASE, TEXT_BASE, Addresses
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from testbed import config
 from testbed.build import Core, Request, build
+from testbed.debug_info import read_debug_info
 from testbed.errors import LayoutError
 from testbed.layout import Layout
 from testbed.paths import project_root
@@ -257,6 +259,14 @@ def test_globals_are_where_the_machine_will_share_them(layout: Layout) -> None:
         assert start <= symbol.address < symbol.address + symbol.size <= end
         assert layout.variable(name).address == symbol.address
     assert not start <= layout.symbol("main").address < end
+
+
+def test_objects_say_what_the_core_says(core: Core) -> None:
+    assert core.objects
+    # A thread's own variable is in none of these, so each object is read for itself.
+    linked = read_debug_info(replace(core, objects=()))
+    for _ in ("read", "kept beside the objects"):
+        assert read_debug_info(core) == linked
 
 
 def test_a_layout_is_read_from_beside_the_core_the_second_time(tmp_path: Path) -> None:

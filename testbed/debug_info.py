@@ -1,0 +1,217 @@
+"""What the debug information of a core says of its types and globals.
+
+pyelftools takes a second for all files of a core, which are nearly the same in each: so a file is
+read once, from its object, and what it says is kept beside that. A link adds the addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from testbed.beside import keep_beside, load_beside
+from testbed.cache import Core
+from testbed.dwarf import Array, Member, Named, StructType, Type, UnitInfo, read_unit, unit_file
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
+
+# Raised when what is kept beside an object, or its meaning, changes.
+FORMAT = 1
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """A global of the core, or a static of one file.
+
+    Attributes:
+        address: as every CPU of the machine sees it.
+        type: what it is.
+        file: where it is defined.
+        external: False for a static.
+    """
+
+    address: int
+    type: Type
+    file: str
+    external: bool
+
+
+class Symbol(msgspec.Struct, frozen=True):
+    """A function or datum of the symbol table; `size` in bytes."""
+
+    address: int
+    size: int
+    function: bool
+    external: bool
+
+
+class DebugInfo(msgspec.Struct):
+    """All that is read of a core.
+
+    Attributes:
+        structs: by their keys in `UnitInfo`; ``struct x in file`` if another one of that name
+            came first.
+        enums: values by name, by the enum's name without ``enum``.
+        variables: by name; a static's name may occur in several files.
+        symbols: by name, likewise.
+        globals_start: the first whole page of .data and .bss that stays writable.
+        globals_end: the page behind the last one.
+    """
+
+    structs: dict[str, StructType]
+    enums: dict[str, dict[str, int]]
+    variables: dict[str, list[Variable]]
+    symbols: dict[str, list[Symbol]]
+    globals_start: int = 0
+    globals_end: int = 0
+
+
+# What an explorer has for itself: Python sees none of it but what shm_layout says.
+UNSHARED = "workers/virtual/"
+
+
+def read_debug_info(core: Core) -> DebugInfo:
+    """Read a core and the objects that it was linked of."""
+    from elftools.elf.elffile import ELFFile
+
+    with core.path.open("rb") as file:
+        elf = ELFFile(file)
+        info = DebugInfo({}, {}, {}, {})
+        places = _Places(elf, info.symbols)
+        for name, read in _units(core, elf):
+            statics = places.of_file(name)
+            if not name.startswith(UNSHARED):
+                _add(info, read(), statics, places.external)
+        info.globals_start, info.globals_end = _read_globals(elf)
+    return info
+
+
+def _units(core: Core, elf: ELFFile) -> Iterator[tuple[str, Callable[[], UnitInfo]]]:
+    """Return each file with what reads it, in the order of the link."""
+    if core.objects and all(path.exists() for _, path in core.objects):
+        for name, path in core.objects:
+            yield name, partial(_of_object, path, elf, name)
+    else:
+        for unit in elf.get_dwarf_info().iter_CUs():
+            yield unit_file(unit), partial(read_unit, unit)
+
+
+def _of_object(path: Path, linked: ELFFile, name: str) -> UnitInfo:
+    kept = path.with_suffix(f".types-{FORMAT}")
+    info = load_beside(kept, UnitInfo)
+    if info is None:
+        info = _read_object(path) or _read_linked(linked, name)
+        keep_beside(kept, info)
+    return info
+
+
+def _read_object(path: Path) -> UnitInfo | None:
+    """Read an object; None if pyelftools cannot (it does not relocate thread-local data)."""
+    from elftools.common.exceptions import ELFRelocationError
+    from elftools.elf.elffile import ELFFile
+
+    with path.open("rb") as file:
+        try:
+            units = list(ELFFile(file).get_dwarf_info().iter_CUs())
+        except ELFRelocationError:
+            return None
+        return read_unit(units[0]) if units else None
+
+
+def _read_linked(elf: ELFFile, name: str) -> UnitInfo:
+    """Read one file of a core."""
+    for unit in elf.get_dwarf_info().iter_CUs():
+        if unit_file(unit) == name:
+            return read_unit(unit)
+    return UnitInfo(name, {}, {}, [])
+
+
+class _Places:
+    """Addresses by the symbol table, whose statics follow the name of their file."""
+
+    def __init__(self, elf: ELFFile, symbols: dict[str, list[Symbol]]) -> None:
+        self.external: dict[str, int] = {}
+        self._files: list[tuple[str, dict[str, int]]] = [("", {})]
+        self._next = 0
+        table: Any = elf.get_section_by_name(".symtab")
+        for symbol in table.iter_symbols():
+            kind, bind = symbol["st_info"]["type"], symbol["st_info"]["bind"]
+            if kind == "STT_FILE":
+                self._files.append((symbol.name, {}))
+            if kind not in ("STT_FUNC", "STT_OBJECT") or symbol["st_shndx"] == "SHN_UNDEF":
+                continue
+            entry = Symbol(
+                symbol["st_value"], symbol["st_size"], kind == "STT_FUNC", bind != "STB_LOCAL"
+            )
+            symbols.setdefault(symbol.name, []).append(entry)
+            places = self.external if entry.external else self._files[-1][1]
+            places[symbol.name] = entry.address
+
+    def of_file(self, name: str) -> Mapping[str, int]:
+        """Return the statics of the next file of that name."""
+        for place in range(self._next, len(self._files)):
+            if self._files[place][0] == Path(name).name:
+                self._next = place + 1
+                return self._files[place][1]
+        return {}
+
+
+def _add(
+    info: DebugInfo, unit: UnitInfo, statics: Mapping[str, int], external: Mapping[str, int]
+) -> None:
+    """Add the definitions of one file; the first of a name counts."""
+    renamed: dict[str, str] = {}
+    for key, struct in unit.structs.items():
+        first = info.structs.setdefault(key, struct)
+        # One of the same name that is not the same type gets its file's too.
+        if (first.size, first.line) != (struct.size, struct.line):
+            renamed[key] = f"{key} in {unit.file}"
+    for key, new in renamed.items():
+        info.structs[new] = unit.structs[key]
+    if renamed:
+        for key, struct in unit.structs.items():
+            if info.structs[renamed.get(key, key)] is struct:
+                members = tuple(_renamed_member(member, renamed) for member in struct.members)
+                info.structs[renamed.get(key, key)] = msgspec.structs.replace(
+                    struct, members=members
+                )
+    for name, values in unit.enums.items():
+        info.enums.setdefault(name, values)
+    for one in unit.variables:
+        address = (external if one.external else statics).get(one.name)
+        if address is not None:
+            variable = Variable(address, _renamed(one.type, renamed), unit.file, one.external)
+            info.variables.setdefault(one.name, []).append(variable)
+
+
+def _renamed_member(member: Member, renamed: Mapping[str, str]) -> Member:
+    return msgspec.structs.replace(member, type=_renamed(member.type, renamed))
+
+
+def _renamed(kind: Type, renamed: Mapping[str, str]) -> Type:
+    match kind:
+        case Named(key) if key in renamed:
+            return Named(renamed[key])
+        case Array(element, shape):
+            return Array(_renamed(element, renamed), shape)
+    return kind
+
+
+PAGE = 4096
+PF_W = 2
+
+
+def _read_globals(elf: ELFFile) -> tuple[int, int]:
+    """Return where the writable data lies, as find_globals() of workers/real/memory.c sees it."""
+    start = end = 0
+    for segment in elf.iter_segments("PT_LOAD"):
+        if segment["p_flags"] & PF_W:
+            start = segment["p_vaddr"] // PAGE * PAGE
+            end = -(-(segment["p_vaddr"] + segment["p_memsz"]) // PAGE) * PAGE
+    for segment in elf.iter_segments("PT_GNU_RELRO"):
+        start = -(-(segment["p_vaddr"] + segment["p_memsz"]) // PAGE) * PAGE
+    return start, end
