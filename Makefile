@@ -13,7 +13,7 @@ stress: $(READY)
 	$(BIN)/testbed stress real_library --cpus 4 --duration $(DURATION)
 
 test: $(READY)
-	$(BIN)/pytest -n auto tests
+	$(BIN)/pytest -n auto --dist worksteal tests
 
 lint: $(READY)
 	$(BIN)/ruff check .
