@@ -101,5 +101,6 @@ static_assert(offsetof(struct cpu, sleeping) == 3 * CACHE_LINE, "the scheduler f
 #define PREEMPT_WORK_RESCHED 0x1 /* a task wants this CPU */
 #define PREEMPT_WORK_QS 0x2      /* a grace period waits for this CPU */
 #define PREEMPT_WORK_EXPIRED 0x4 /* the running task's time is up */
+#define PREEMPT_WORK_SRCU 0x100  /* somebody waits for readers of SRCU to leave here */
 
 #endif

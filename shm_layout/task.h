@@ -38,6 +38,7 @@ enum wait_kind {
 	WAIT_POKE_REFS,       /* object = cpu's reference count */
 	WAIT_RWSEM,           /* object = rw_semaphore; value = its writer's task index + 1 */
 	WAIT_RCU_TASKS,       /* object = rcu_tasks; value = task index + 1 of one that holds it */
+	WAIT_SRCU,            /* object = srcu_struct; value = mask of cpus with readers left */
 	WAIT_WORK,            /* a kernel thread without work: never a hang */
 	WAIT_KINDS
 };

@@ -9,7 +9,7 @@ from testbed.report.timeline import STOP_STATES
 # In the order of enum wait_kind (shm_layout/task.h).
 WAIT_NAMES = (
     "none", "mutex", "completion", "spinlock", "cross-call", "grace-period", "stop-machine",
-    "poke-refs", "rwsem", "rcu-tasks", "work",
+    "poke-refs", "rwsem", "rcu-tasks", "srcu", "work",
 )
 NOT_A_HANG = ("none", "work")
 TASK_FREE, TASK_DEAD = 0, 3
@@ -80,7 +80,7 @@ def _holders(kind: str, value: int, tasks: Any, nr_cpus: int) -> tuple[str, ...]
             return (f"{task_label(tasks, owner)} on CPU {int(tasks[owner]['cpu'])}",)
         case "spinlock" if value:
             return (f"CPU {value - 1}",)
-        case "cross-call" | "grace-period":
+        case "cross-call" | "grace-period" | "srcu":
             return tuple(f"CPU {cpu}" for cpu in range(min(nr_cpus, 64)) if value >> cpu & 1)
         case "stop-machine" if value < len(STOP_STATES):
             return (f"all CPUs to leave state {STOP_STATES[value]}",)

@@ -39,6 +39,8 @@
  * machine_reader_begins(domain), machine_reader_ends(domain): of the running
  * task, may nest. Sections with preemption or interrupts off are seen without:
  * PREEMPT_OFF_READERS is their domain;
+ * machine_mover_begins(domain), machine_mover_ends(domain): of a reader that may
+ * be ended by another task; of several, the oldest counts as the one that ends;
  * machine_quiescent(surely): what this CPU does now is no such section, unless
  * it has interrupted one; @surely: not then either;
  * machine_grace_period_begins(domain): a moment; machine_grace_period_ends(
@@ -90,6 +92,12 @@ void machine_raise_irq(int cpu, u32 bits);
  */
 void machine_relax_while(const u32 *word, u32 value);
 void machine_wake(const u32 *word);
+
+/*
+ * Wait for *@word to be no longer @value as long as that costs less than to sleep; may return
+ * early. This CPU keeps its core, nobody has to call machine_wake(), interrupts are taken.
+ */
+void machine_spin_while(const u32 *word, u32 value);
 
 /* The running task gives this CPU to @next; interrupts are off. Returns when it has it back. */
 void machine_switch(struct task_struct *prev, struct task_struct *next);

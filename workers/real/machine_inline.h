@@ -114,6 +114,14 @@ static inline void machine_reader_ends(const void *domain)
 {
 }
 
+static inline void machine_mover_begins(const void *domain)
+{
+}
+
+static inline void machine_mover_ends(const void *domain)
+{
+}
+
 static inline void machine_quiescent(bool surely)
 {
 }

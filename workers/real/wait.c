@@ -97,17 +97,28 @@ static void sleep_on(const u32 *word, u32 value)
 		irq_run_pending();
 }
 
-void machine_relax_while(const u32 *word, u32 value)
+static bool spin(const u32 *word, u32 value)
 {
 	u64 limit = machine_is_oversubscribed() ? SPIN_FEW : SPIN_MANY;
 	u64 start = machine_cycles();
 
 	do {
 		if (READ_ONCE(*word) != value)
-			return;
+			return true;
 		__builtin_ia32_pause();
 	} while (machine_cycles() - start < limit);
-	sleep_on(word, value);
+	return false;
+}
+
+void machine_relax_while(const u32 *word, u32 value)
+{
+	if (!spin(word, value))
+		sleep_on(word, value);
+}
+
+void machine_spin_while(const u32 *word, u32 value)
+{
+	(void)spin(word, value);
 }
 
 /* Interrupts are off, and a pending one ends it: the caller takes it. */

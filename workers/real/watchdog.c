@@ -104,6 +104,7 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;
 	case WAIT_CROSS_CALL:
 	case WAIT_GRACE_PERIOD:
+	case WAIT_SRCU:
 		return value ? cpu_at(__builtin_ctzl(value))->curr : NULL;
 	default:
 		return NULL;

@@ -51,6 +51,8 @@ u32 machine_locks_held(void);
 void machine_waits_for_cpus(u64 mask);
 void machine_reader_begins(const void *domain);
 void machine_reader_ends(const void *domain);
+void machine_mover_begins(const void *domain);
+void machine_mover_ends(const void *domain);
 void machine_quiescent(bool surely);
 u64 machine_grace_period_begins(const void *domain);
 void machine_grace_period_ends(const void *domain, u64 began);

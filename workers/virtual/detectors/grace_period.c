@@ -32,6 +32,7 @@
 
 #define MAX_READERS 64
 #define MAX_CALLBACKS 256
+#define ANY_TASK (~0u)        /* of a reader that another task may end */
 
 struct reader {
 	u64 domain;
@@ -187,6 +188,47 @@ void machine_reader_ends(const void *domain)
 	reader = reader_of((u64)domain, engine.cpu->fiber->index);
 	if (reader && reader->nesting)
 		reader->nesting--;
+}
+
+/* A place for one more of them, as if it were the only one of its task. */
+noinline void machine_mover_begins(const void *domain)
+{
+	struct reader *reader = NULL;
+
+	if (!is_run())
+		return;
+	for (u32 n = 0; n < nr_readers && !reader; n++) {
+		if (readers[n].task == ANY_TASK && !readers[n].nesting)
+			reader = &readers[n];
+	}
+	if (!reader && nr_readers < MAX_READERS)
+		reader = &readers[nr_readers++];
+	if (!reader)
+		return;
+	*reader = (struct reader){
+		.domain = (u64)domain, .task = ANY_TASK, .nesting = 1, .began = ++last_moment,
+	};
+	lock_note_place(&reader->place, engine.cpu, __builtin_frame_address(0));
+}
+
+/* Which of them ends is not known: those that stay began at that moment or later. */
+void machine_mover_ends(const void *domain)
+{
+	struct reader *oldest = NULL;
+
+	if (!is_run())
+		return;
+	for (u32 n = 0; n < nr_readers; n++) {
+		struct reader *reader = &readers[n];
+
+		if (reader->task != ANY_TASK || !reader->nesting ||
+		    reader->domain != (u64)domain)
+			continue;
+		if (!oldest || reader->began < oldest->began)
+			oldest = reader;
+	}
+	if (oldest)
+		oldest->nesting = 0;
 }
 
 void machine_callback_queued(const void *head)

@@ -57,6 +57,7 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 		break;
 	case WAIT_CROSS_CALL:
 	case WAIT_GRACE_PERIOD:
+	case WAIT_SRCU:
 		waiting->what = note->kind == WAIT_CROSS_CALL ? WAITING_CROSS_CALL
 							      : WAITING_GRACE_PERIOD;
 		waiting->waits_for = first_cpu(note->value);

@@ -58,17 +58,28 @@ void machine_irqs_done(void)
 {
 }
 
-void machine_relax_while(const u32 *word, u32 value)
+static void await(const u32 *word, u32 value, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
 	cpu->pending.value = value;
-	engine_point(EVENT_KIND_AWAIT, (u64)word, sizeof(*word), PC);
+	engine_point(EVENT_KIND_AWAIT, (u64)word, sizeof(*word), pc);
 	if (engine.races)
-		race_load(cpu, (u64)word, sizeof(*word), ORDER_RELAXED, PC);
+		race_load(cpu, (u64)word, sizeof(*word), ORDER_RELAXED, pc);
 	if (unlikely(engine.show))
 		show_access(cpu, EVENT_KIND_AWAIT, (u64)word, sizeof(*word), *word,
-			    ORDER_RELAXED, PC);
+			    ORDER_RELAXED, pc);
+}
+
+void machine_relax_while(const u32 *word, u32 value)
+{
+	await(word, value, PC);
+}
+
+/* Here it costs nothing to wait. */
+void machine_spin_while(const u32 *word, u32 value)
+{
+	await(word, value, PC);
 }
 
 /* Who waits for a word looks at it whenever something is written. */

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Has everybody left a phase, and how to wait for that.
+ *
+ * Who waits looks a few times first: most readers are short, and run on another core. Then it
+ * asks the CPUs whose counts differ, by an interrupt, and sleeps: a reader that leaves on a CPU
+ * that was asked tells. Counts that were on their way out when the CPU took the interrupt are
+ * seen by who asked, since it looks again before it sleeps; later ones find that it has. So
+ * nobody polls, readers need no barrier for it, and a CPU that waits for a core gets one.
+ */
+#include "srcu_internal.h"
+
+#include <kernel/rcu_tasks.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
+#include <kernel/spinlock.h>
+#include <percpu.h>
+
+/* What this CPU was asked for: a key, or one of these. Its CPU alone, with interrupts off. */
+#define ASKED_NOTHING 0UL
+#define ASKED_FOR_SEVERAL 1UL
+
+static DEFINE_PER_CPU(u64, srcu_asked);
+
+static LIST_HEAD(waiters);         /* struct srcu_waiter, under waiters_lock */
+static DEFINE_SPINLOCK(waiters_lock);
+
+static u64 key_of(const struct srcu_struct *ssp, u32 phase)
+{
+	return (u64)ssp + phase + 1;
+}
+
+static u64 sum_locks(const struct srcu_struct *ssp, u32 phase)
+{
+	u64 sum = 0;
+
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
+		sum += READ_ONCE(ssp->sda[cpu].lock[phase]);
+	return sum;
+}
+
+static u64 sum_unlocks(const struct srcu_struct *ssp, u32 phase)
+{
+	u64 sum = 0;
+
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
+		sum += READ_ONCE(ssp->sda[cpu].unlock[phase]);
+	return sum;
+}
+
+/*
+ * Unlocks first: a reader that comes and leaves meanwhile is in the second sum at most. The
+ * other way round it would make up for one that stays.
+ */
+bool srcu_readers_are_gone(struct srcu_struct *ssp, u32 phase)
+{
+	u64 unlocks = sum_unlocks(ssp, phase);
+
+	/*
+	 * A: what was removed before the sum of locks; pairs with B. Readers that have no B are
+	 * interrupted by a grace period of RCU: what they have read before has its count out.
+	 * Who is first to say that readers are such does it by a locked operation: if it is not
+	 * seen here, it has not read anything yet.
+	 */
+	if (READ_ONCE(ssp->flavor) == SRCU_READ_FLAVOR_FAST)
+		synchronize_rcu();
+	else
+		smp_mb();
+	return sum_locks(ssp, phase) == unlocks;
+}
+
+static u64 unbalanced(const struct srcu_struct *ssp, u32 phase)
+{
+	u64 mask = 0;
+
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		const struct srcu_data *data = &ssp->sda[cpu];
+
+		if (READ_ONCE(data->unlock[phase]) != READ_ONCE(data->lock[phase]))
+			mask |= cpumask_of(cpu);
+	}
+	return mask;
+}
+
+u64 srcu_unbalanced_cpus(const struct srcu_struct *ssp)
+{
+	return unbalanced(ssp, 0) | unbalanced(ssp, 1);
+}
+
+static void watch_unlocks(const struct srcu_struct *ssp, u32 cpu, u32 phase, u64 unlocks)
+{
+	struct wait_note before = wait_begin(WAIT_SRCU, ssp, cpumask_of(cpu));
+
+	rcu_tasks_wait_begin();
+	machine_spin_while((const u32 *)&ssp->sda[cpu].unlock[phase], (u32)unlocks);
+	rcu_tasks_wait_end();
+	wait_end(before);
+}
+
+/*
+ * Let readers of another CPU leave while this one has nothing else to do. Not if somebody
+ * here could be who they wait for, and not if they may leave on a CPU that is not known.
+ */
+static bool watch_readers(const struct srcu_struct *ssp, u32 phase)
+{
+	u64 others = ~cpumask_of(smp_processor_id());
+
+	if (READ_ONCE(ssp->moves) || READ_ONCE(this_cpu()->nr_running) > 1)
+		return false;
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		const struct srcu_data *data = &ssp->sda[cpu];
+		u64 unlocks = READ_ONCE(data->unlock[phase]);
+
+		if (!(others & cpumask_of(cpu)) || READ_ONCE(data->lock[phase]) == unlocks)
+			continue;
+		watch_unlocks(ssp, cpu, phase, unlocks);
+		return true;
+	}
+	return false;
+}
+
+bool srcu_try_readers(struct srcu_struct *ssp, u32 phase, u32 tries)
+{
+	while (!srcu_readers_are_gone(ssp, phase)) {
+		if (!tries-- || !watch_readers(ssp, phase))
+			return false;
+	}
+	return true;
+}
+
+/* On the CPU that is asked, with interrupts off. */
+static void ask_this_cpu(void *key)
+{
+	u64 *asked = this_cpu_ptr(srcu_asked);
+
+	*asked = *asked == ASKED_NOTHING || *asked == (u64)key ? (u64)key : ASKED_FOR_SEVERAL;
+	this_cpu()->preempt_work |= PREEMPT_WORK_SRCU;
+}
+
+/* When this returns, readers of the phase that leave on these CPUs tell, or are seen to have. */
+static void ask_cpus(u64 mask, u64 key)
+{
+	preempt_disable();
+	if (mask & cpumask_of(smp_processor_id())) {
+		u32 flags = local_irq_save();
+
+		ask_this_cpu((void *)key);
+		local_irq_restore(flags);
+	}
+	smp_call_function_many(mask, ask_this_cpu, (void *)key, true);
+	preempt_enable();
+}
+
+/* Under no lock: a reader of what @key says, 0 = of anything, has left. */
+static void tell_waiters(u64 key)
+{
+	u32 flags = spin_lock_irqsave(&waiters_lock);
+	struct srcu_waiter *waiter;
+
+	list_for_each_entry(waiter, &waiters, list) {
+		if (key != ASKED_FOR_SEVERAL && key != waiter->key)
+			continue;
+		smp_store_release(&waiter->left, 1);
+		wake_up_process(waiter->task);
+	}
+	spin_unlock_irqrestore(&waiters_lock, flags);
+}
+
+void srcu_reader_left(const struct srcu_struct *ssp, u32 phase)
+{
+	u32 flags = local_irq_save();
+	u64 *asked = this_cpu_ptr(srcu_asked), key = *asked;
+
+	if (key == key_of(ssp, phase) || key == ASKED_FOR_SEVERAL) {
+		*asked = ASKED_NOTHING;
+		this_cpu()->preempt_work &= ~PREEMPT_WORK_SRCU;
+		tell_waiters(key);
+	}
+	local_irq_restore(flags);
+}
+
+static void add_waiter(struct srcu_waiter *waiter)
+{
+	u32 flags = spin_lock_irqsave(&waiters_lock);
+
+	list_add_tail(&waiter->list, &waiters);
+	spin_unlock_irqrestore(&waiters_lock, flags);
+}
+
+static void remove_waiter(struct srcu_waiter *waiter)
+{
+	u32 flags = spin_lock_irqsave(&waiters_lock);
+
+	list_del(&waiter->list);
+	spin_unlock_irqrestore(&waiters_lock, flags);
+}
+
+static void sleep_until_told(struct srcu_waiter *waiter)
+{
+	for (;;) {
+		/* Blocked before the test, the test before sleeping; pairs with tell_waiters(). */
+		set_current_blocked();
+		if (smp_load_acquire(&waiter->left))
+			break;
+		schedule();
+	}
+	set_current_running();
+}
+
+void srcu_wait_for_readers(struct srcu_struct *ssp, u32 phase)
+{
+	struct srcu_waiter waiter = { .key = key_of(ssp, phase), .task = current };
+	u64 asked = 0, more = unbalanced(ssp, phase);
+	struct wait_note before = wait_begin(WAIT_SRCU, ssp, more);
+
+	add_waiter(&waiter);
+	do {
+		if (READ_ONCE(ssp->moves))
+			more = online_mask();
+		ask_cpus(more & ~asked, waiter.key);
+		asked |= more;
+		more = 0;
+		if (srcu_readers_are_gone(ssp, phase))
+			break;
+		/* One that came since, in a phase that it had picked before, was not asked. */
+		more = unbalanced(ssp, phase);
+		current->wait.value = more;
+	} while (more & ~asked);
+	if (more)
+		sleep_until_told(&waiter);
+	remove_waiter(&waiter);
+	wait_end(before);
+}
