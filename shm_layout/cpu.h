@@ -21,6 +21,14 @@
 /* Real machine with more CPUs than cores: may this CPU use one? */
 enum core_state { CORE_NONE, CORE_WANTED, CORE_HELD };
 
+/* Does this CPU take tasks? Each step is made by a task of its own, the last one by its stopper. */
+enum cpu_leaving {
+	CPU_TAKES_TASKS,
+	CPU_ASKS_TASKS,       /* those that run are asked to park; who wakes, runs */
+	CPU_CLOSED,           /* only its own kernel threads run; who wakes, waits */
+	CPU_OFFLINE,          /* nobody runs; its idle task rests until it is brought up */
+};
+
 /* Where a frozen CPU stood. */
 struct frozen {
 	u32 valid;            /* 1 = the CPU answered the freeze */
@@ -40,8 +48,9 @@ struct cpu {
 	struct pt_regs *irq_regs; /* interrupted registers, NULL = interrupt was polled */
 	u32 yield;            /* asked to give its core away; owner only */
 	u32 nmi_depth;        /* 1 = in an NMI */
-	u32 irq_busy;         /* lines whose handler runs */
-	u32 irq_again;        /* of those: interrupted once more meanwhile */
+	u16 irq_busy;         /* lines whose handler runs */
+	u16 irq_again;        /* of those: interrupted once more meanwhile */
+	u32 keepers;          /* its tasks with keeps > 0; preemption is off while it is changed */
 	u64 nr_devices;       /* device interrupts handled */
 	u64 nr_nmis;
 
@@ -61,12 +70,13 @@ struct cpu {
 	struct task_struct *stopper;
 	u32 online;           /* 1 = takes part; the coordinator writes too */
 	u32 in_eqs;           /* 1 = idle, RCU does not watch */
+	u32 leaving;          /* enum cpu_leaving; under runqueue_lock, too */
+	u32 pad1;
 
 	/* Scheduler: under runqueue_lock, whose holder has interrupts off. */
 	u32 runqueue_lock;
 	u32 nr_running;       /* runnable tasks without the idle task */
 	struct list_head runqueue;
-	u64 pad1;
 
 	/* Sleeping and waking: real machine. */
 	u32 sleeping;         /* 1 = sleeps, or is about to, on event; owner writes */

@@ -62,7 +62,7 @@ struct task_struct {
 	u32 on_rq;            /* 1 = queued or running; under the run queue lock */
 	u32 park;             /* real machine: futex, 1 = go */
 	u32 user;             /* 1 = belongs to the harness: the run ends when all have */
-	u32 stop;             /* 1 = asked to end (kthread_stop); anyone writes */
+	u32 kthread;          /* KTHREAD_*; atomic, anyone */
 
 	s64 (*function)(void *);
 	void *argument;
@@ -71,6 +71,8 @@ struct task_struct {
 	/* Its own, or its CPU's, alone; who watches reads. */
 	u32 has_thread;       /* 1 = a thread waits in or runs this slot; its CPU writes */
 	u32 preempted;        /* 1 = an interrupt took the CPU from it; its CPU writes */
+	u32 keeps;            /* locks that it stands in line for, or holds: its CPU stays */
+	u32 pad;
 	u64 nvcsw;            /* voluntary switches; its CPU adds */
 	u64 nivcsw;           /* involuntary switches; its CPU adds */
 	struct wait_note wait;/* its task writes, the watchdog reads */
@@ -81,8 +83,13 @@ struct task_struct {
 	u64 stack;            /* address of the lowest byte */
 	u64 trap_stack;       /* address of the lowest byte */
 	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
-	u64 scratch[7];       /* the harness's own */
+	u64 scratch[6];       /* the harness's own */
 } __cacheline_aligned;
+
+#define KTHREAD_SHOULD_STOP 0x1  /* asked to end */
+#define KTHREAD_SHOULD_PARK 0x2  /* asked to park */
+#define KTHREAD_IS_PARKED 0x4    /* does nothing until it is unparked */
+#define KTHREAD_PER_CPU 0x8      /* belongs to its CPU: it runs until that is offline */
 
 #define TASKS_RCU_HOLDOUT 0x1 /* a grace period of RCU-tasks waits for it */
 #define TASKS_RCU_WAITS 0x2   /* waits without switching: not in a reader */

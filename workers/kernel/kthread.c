@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* Tasks are slots that live as long as the machine; a task that ended leaves its slot for reuse. */
+#include <error.h>
 #include <kernel/balance.h>
+#include <kernel/completion.h>
 #include <kernel/kthread.h>
 #include <kernel/spinlock.h>
 
 static DEFINE_SPINLOCK(slots_lock);
+
+/* Completed when the task in the slot of this index has parked. */
+static struct completion parked[MAX_TASKS];
 
 static bool slot_is_reusable(struct task_struct *task, int cpu)
 {
@@ -39,7 +44,8 @@ static void fill_slot(struct task_struct *task, int cpu, enum task_class class, 
 	task->cpu = cpu;
 	task->class = class;
 	task->user = 0;
-	task->stop = 0;
+	task->kthread = 0;
+	task->keeps = 0;
 	task->result = 0;
 	task->nvcsw = task->nivcsw = task->progress = 0;
 	task->wait.kind = WAIT_NONE;
@@ -114,11 +120,60 @@ void task_entry(struct task_struct *task)
 
 void kthread_stop(struct task_struct *task)
 {
-	WRITE_ONCE(task->stop, 1);
+	atomic_fetch_or(KTHREAD_SHOULD_STOP, &task->kthread);
 	wake_up_process(task);
 }
 
 bool kthread_should_stop(void)
 {
-	return READ_ONCE(current->stop);
+	return READ_ONCE(current->kthread) & KTHREAD_SHOULD_STOP;
+}
+
+void kthread_set_per_cpu(struct task_struct *task)
+{
+	atomic_fetch_or(KTHREAD_PER_CPU, &task->kthread);
+}
+
+int kthread_park(struct task_struct *task)
+{
+	if (READ_ONCE(task->state) == TASK_FREE || READ_ONCE(task->state) == TASK_DEAD)
+		return -ENOSYS;
+	if (READ_ONCE(task->kthread) & KTHREAD_SHOULD_PARK)
+		return -EBUSY;
+	init_completion(&parked[task->index]);
+	atomic_fetch_or(KTHREAD_SHOULD_PARK, &task->kthread);
+	if (task == current)
+		return 0;
+	wake_up_process(task);
+	wait_for_completion(&parked[task->index]);
+	return 0;
+}
+
+void kthread_unpark(struct task_struct *task)
+{
+	atomic_fetch_and(~(KTHREAD_SHOULD_PARK | KTHREAD_IS_PARKED), &task->kthread);
+	wake_up_process(task);
+}
+
+bool kthread_should_park(void)
+{
+	return READ_ONCE(current->kthread) & KTHREAD_SHOULD_PARK;
+}
+
+void kthread_parkme(void)
+{
+	struct wait_note before;
+
+	for (;;) {
+		/* Blocked before the test; pairs with kthread_unpark(). */
+		set_current_blocked();
+		if (!kthread_should_park())
+			break;
+		if (!(atomic_fetch_or(KTHREAD_IS_PARKED, &current->kthread) & KTHREAD_IS_PARKED))
+			complete(&parked[current->index]);
+		before = wait_begin(WAIT_WORK, &parked[current->index], 0);
+		schedule();
+		wait_end(before);
+	}
+	set_current_running();
 }

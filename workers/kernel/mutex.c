@@ -28,8 +28,10 @@ bool mutex_trylock(struct mutex *lock)
 {
 	bool taken = take(lock);
 
-	if (taken)
+	if (taken) {
+		task_keeps_cpu();
 		machine_lock_acquired(&lock->owner, LOCK_TRY);
+	}
 	return taken;
 }
 
@@ -72,6 +74,7 @@ void mutex_lock(struct mutex *lock)
 	might_sleep();
 	if (unlikely(mutex_is_held(lock)))
 		report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_MUTEX, (u64)lock, 1);
+	task_keeps_cpu();
 	if (!take(lock))
 		mutex_lock_slowpath(lock);
 	machine_lock_acquired(&lock->owner, 0);
@@ -88,6 +91,7 @@ void mutex_unlock(struct mutex *lock)
 			       (u64)current);
 	/* Released before the waiters are looked at; pairs with set_current_blocked(). */
 	(void)xchg(&lock->owner, 0UL);
+	task_lets_cpu_go();
 	if (!READ_ONCE(lock->nr_waiters))
 		return;
 	flags = spin_lock_irqsave(&lock->wait_lock);

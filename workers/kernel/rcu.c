@@ -151,6 +151,18 @@ void rcu_idle_exit(void)
 	(void)xchg(&this_cpu()->in_eqs, 0);
 }
 
+void rcutree_report_cpu_dead(void)
+{
+	rcu_idle_enter();
+	/* Idle before need_qs is read: who set it, and saw a CPU that is not, waits for this. */
+	report_qs(smp_processor_id(), true);
+}
+
+void rcutree_report_cpu_starting(void)
+{
+	rcu_idle_exit();
+}
+
 bool rcu_nmi_enter(void)
 {
 	if (!READ_ONCE(this_cpu()->in_eqs))
@@ -177,9 +189,11 @@ static void ask_cpus(cpumask_t mask)
 			report_qs(cpu, false);
 			continue;
 		}
-		/* Still on its way from the last grace period, it serves this one as well. */
-		if (smp_call_function_single_async(cpu, &rcu_cpu->csd) == -ENXIO)
-			report_qs(cpu, false);
+		/*
+		 * Still on its way from the last grace period, it serves this one as well. One
+		 * that goes down may be in a reader, and reports when it rests.
+		 */
+		smp_call_function_single_async(cpu, &rcu_cpu->csd);
 	}
 }
 
@@ -215,7 +229,7 @@ static void wait_for_reports(void)
 static void rcu_gp(void)
 {
 	u32 self = smp_processor_id();
-	cpumask_t mask = online_mask() & ~cpumask_of(self);
+	cpumask_t mask = ~0UL >> (MAX_CPUS - num_cpus()) & ~cpumask_of(self);
 
 	WRITE_ONCE(rcu.seq, rcu.seq + 1);
 	smp_mb(); /* The start before any CPU is looked at. */

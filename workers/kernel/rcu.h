@@ -48,6 +48,13 @@ void rcu_irq_exit_check(void);
 void rcu_idle_enter(void);
 void rcu_idle_exit(void);
 
+/*
+ * Called around the rest of a CPU that is offline, with interrupts off: until the first of
+ * them it may be in a reader, though it is no longer online.
+ */
+void rcutree_report_cpu_dead(void);
+void rcutree_report_cpu_starting(void);
+
 /* An NMI begins: RCU watches, also if the CPU is idle; then true, and rcu_nmi_exit() ends it. */
 bool rcu_nmi_enter(void);
 void rcu_nmi_exit(void);

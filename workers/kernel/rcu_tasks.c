@@ -41,6 +41,7 @@ void cond_resched_tasks_rcu_qs(void)
 	rcu_tasks_qs();
 	cond_resched();
 	machine_reader_begins(TASK_READERS);
+	cond_park();
 }
 
 void rcu_tasks_wait_begin(void)

@@ -93,6 +93,7 @@ void down_read(struct rw_semaphore *sem)
 
 	might_sleep();
 	check_not_own(sem);
+	task_keeps_cpu();
 	while (!(old & (RWSEM_WRITER | RWSEM_WAITERS))) {
 		u32 seen = cmpxchg(&sem->state, old, old + 1);
 
@@ -114,6 +115,7 @@ void up_read(struct rw_semaphore *sem)
 	if (unlikely(!(READ_ONCE(sem->state) & ~(RWSEM_WRITER | RWSEM_WAITERS))))
 		report_finding(FINDING_BAD_STATE, NULL, (u64)sem, READ_ONCE(sem->state), 1);
 	left = atomic_sub_return(1, &sem->state);
+	task_lets_cpu_go();
 	if (left == RWSEM_WAITERS)
 		wake_waiters(sem);
 }
@@ -122,6 +124,7 @@ void down_write(struct rw_semaphore *sem)
 {
 	might_sleep();
 	check_not_own(sem);
+	task_keeps_cpu();
 	if (cmpxchg(&sem->state, 0, RWSEM_WRITER) == 0)
 		WRITE_ONCE(sem->owner, (u64)current);
 	else
@@ -139,4 +142,5 @@ void up_write(struct rw_semaphore *sem)
 	WRITE_ONCE(sem->owner, 0);
 	if (atomic_fetch_and(~RWSEM_WRITER, &sem->state) & RWSEM_WAITERS)
 		wake_waiters(sem);
+	task_lets_cpu_go();
 }

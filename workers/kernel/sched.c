@@ -4,11 +4,16 @@
  * always been switched out completely: by this very CPU.
  */
 #include <finding.h>
+#include <kernel/cpu_hotplug.h>
 #include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/sched.h>
 #include <kernel/spinlock.h>
+#include <percpu.h>
 #include <trace.h>
+
+/* Tasks that could run, and wait until their CPU takes tasks again; under runqueue_lock. */
+static DEFINE_PER_CPU(struct list_head, tasks_aside);
 
 static void enqueue(struct cpu *cpu, struct task_struct *task)
 {
@@ -37,6 +42,29 @@ static void requeue(struct cpu *cpu, struct task_struct *task, bool expired)
 	list_add(&task->run, behind);
 }
 
+/* Under runqueue_lock: may @task run on @cpu, or does it wait until the CPU is up? */
+static bool takes_task(const struct cpu *cpu, const struct task_struct *task)
+{
+	u32 leaving = READ_ONCE(cpu->leaving);
+
+	if (likely(leaving < CPU_CLOSED))
+		return true;
+	return leaving == CPU_CLOSED &&
+	       (task->class == TASK_STOPPER || READ_ONCE(task->kthread) & KTHREAD_PER_CPU);
+}
+
+static void put_aside(struct cpu *cpu, struct task_struct *task)
+{
+	list_add_tail(&task->run, per_cpu_ptr(tasks_aside, cpu->id));
+}
+
+/* The running task gave its CPU up, could go on, and has nothing that others need. */
+static bool parks(const struct cpu *cpu, const struct task_struct *task)
+{
+	return unlikely(cpu->leaving) && task->class == TASK_NORMAL && !task->keeps &&
+	       !(READ_ONCE(task->kthread) & KTHREAD_PER_CPU);
+}
+
 /* A stopper that can run goes first, then whoever waits longest. */
 static struct task_struct *pick_next(struct cpu *cpu)
 {
@@ -55,7 +83,7 @@ static void __schedule(bool preempt)
 {
 	struct cpu *cpu = this_cpu();
 	struct task_struct *prev, *next;
-	bool expired;
+	bool expired, keeps = false;
 
 	/* It may wake who waits for this CPU, which takes a lock like the next one. */
 	rcu_note_context_switch();
@@ -74,6 +102,10 @@ static void __schedule(bool preempt)
 
 		if (blocks) {
 			dequeue(cpu, prev);
+			keeps = prev->keeps;
+		} else if (!preempt && parks(cpu, prev)) {
+			dequeue(cpu, prev);
+			put_aside(cpu, prev);
 		} else {
 			requeue(cpu, prev, expired);
 		}
@@ -90,9 +122,14 @@ static void __schedule(bool preempt)
 		trace_event(EVENT_SWITCH, next->index, preempt);
 		WRITE_ONCE(cpu->curr, next);
 	}
+	/* While it sleeps this CPU stays: it could not let go of what it has on another one. */
+	if (unlikely(keeps))
+		cpu->keepers++;
 	raw_spin_unlock(&cpu->runqueue_lock);
 	if (next != prev)
 		machine_switch(prev, next);
+	if (unlikely(keeps))
+		cpu->keepers--;
 }
 
 void might_sleep(void)
@@ -152,7 +189,9 @@ bool wake_up_process(struct task_struct *task)
 	raw_spin_lock(&cpu->runqueue_lock);
 	if (READ_ONCE(task->state) == TASK_BLOCKED) {
 		WRITE_ONCE(task->state, TASK_RUNNING);
-		if (!task->on_rq) {
+		if (!task->on_rq && unlikely(!takes_task(cpu, task))) {
+			put_aside(cpu, task);
+		} else if (!task->on_rq) {
 			enqueue(cpu, task);
 			if (task->class == TASK_NORMAL) {
 				list_del(&task->run);
@@ -191,6 +230,7 @@ void yield(void)
 	struct cpu *cpu = this_cpu();
 
 	might_sleep();
+	cond_park();
 	machine_reader_ends(TASK_READERS);
 	rcu_tasks_qs();
 	local_irq_disable();
@@ -243,6 +283,8 @@ void cpu_idle_step(void)
 	struct cpu *cpu = this_cpu();
 
 	local_irq_disable();
+	if (unlikely(cpu->leaving == CPU_OFFLINE))
+		cpuhp_report_idle_dead();
 	if (!READ_ONCE(cpu->nr_running) && !READ_ONCE(cpu->irq_pending)) {
 		rcu_idle_enter();
 		machine_idle();
@@ -276,8 +318,69 @@ void wait_end(struct wait_note before)
 		task->wait = before;
 }
 
+static void set_leaving(enum cpu_leaving leaving)
+{
+	struct cpu *cpu = this_cpu();
+	struct list_head *aside = this_cpu_ptr(tasks_aside), *at, *next;
+	u32 flags = local_irq_save();
+
+	raw_spin_lock(&cpu->runqueue_lock);
+	WRITE_ONCE(cpu->leaving, leaving);
+	for (at = aside->next; at != aside; at = next) {
+		struct task_struct *task = container_of(at, struct task_struct, run);
+
+		next = at->next;
+		if (!takes_task(cpu, task))
+			continue;
+		list_del(at);
+		enqueue(cpu, task);
+		cpu->preempt_work |= PREEMPT_WORK_RESCHED;
+	}
+	raw_spin_unlock(&cpu->runqueue_lock);
+	local_irq_restore(flags);
+}
+
+void sched_cpu_asks(void)
+{
+	set_leaving(CPU_ASKS_TASKS);
+}
+
+bool sched_cpu_close(void)
+{
+	struct cpu *cpu = this_cpu();
+	bool quiet;
+	u32 flags = local_irq_save();
+
+	raw_spin_lock(&cpu->runqueue_lock);
+	quiet = cpu->nr_running == 1 && !cpu->keepers;
+	if (quiet)
+		WRITE_ONCE(cpu->leaving, CPU_CLOSED);
+	raw_spin_unlock(&cpu->runqueue_lock);
+	local_irq_restore(flags);
+	return quiet;
+}
+
+void sched_cpu_dying(void)
+{
+	set_leaving(CPU_OFFLINE);
+}
+
+void sched_cpu_starting(void)
+{
+	this_cpu()->preempt_work = 0;
+	set_leaving(CPU_CLOSED);
+}
+
+void sched_cpu_open(void)
+{
+	set_leaving(CPU_TAKES_TASKS);
+	cond_resched();
+}
+
 void sched_init(void)
 {
-	for (u32 n = 0; n < num_cpus(); n++)
+	for (u32 n = 0; n < num_cpus(); n++) {
 		INIT_LIST_HEAD(&cpu_at(n)->runqueue);
+		INIT_LIST_HEAD(per_cpu_ptr(tasks_aside, n));
+	}
 }

@@ -19,8 +19,32 @@ bool wake_up_process(struct task_struct *task);
 /* Let others run, if there are any. */
 void cond_resched(void);
 
-/* Let everybody else on this CPU run first. May sleep. */
+/* Let everybody else on this CPU run first. May sleep; cond_park() comes first. */
 void yield(void);
+
+/*
+ * A voluntary switch if this CPU is to go down: the task goes on here when it is up again.
+ * Not where an RCU of tasks could be reading. May sleep.
+ */
+static inline void cond_park(void)
+{
+	if (unlikely(this_cpu()->leaving))
+		schedule();
+}
+
+/*
+ * Who stands in line for, or holds, what others may need, does not leave it behind on a CPU
+ * that is down: until task_lets_cpu_go() the CPU stays up, and the task is not parked. May nest.
+ */
+static inline void task_keeps_cpu(void)
+{
+	current->keeps++;
+}
+
+static inline void task_lets_cpu_go(void)
+{
+	current->keeps--;
+}
 
 /* Report when sleeping is not allowed here. */
 void might_sleep(void);
@@ -32,6 +56,16 @@ void preempt_schedule_irq(const struct pt_regs *regs);
 /* The running task notes what it waits for, for the watchdog; returns what it noted before. */
 struct wait_note wait_begin(enum wait_kind kind, const void *object, u64 value);
 void wait_end(struct wait_note before);
+
+/*
+ * Called by cpu_hotplug.c on the CPU itself, see enum cpu_leaving. sched_cpu_close(): false
+ * while a task can run, or sleeps and keeps the CPU.
+ */
+void sched_cpu_asks(void);
+bool sched_cpu_close(void);
+void sched_cpu_dying(void);
+void sched_cpu_starting(void);
+void sched_cpu_open(void);
 
 /* Called by the machine: the idle task of this CPU, and a new task's first instruction. */
 void cpu_idle_step(void);

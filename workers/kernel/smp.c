@@ -284,5 +284,12 @@ static void do_sync_core(void *info)
 
 void sync_each_cpu(void)
 {
+	/* Text before the CPUs that are asked; pairs with xchg() in cpuhp_report_idle_dead(). */
+	smp_mb();
 	on_each_cpu(do_sync_core, NULL, true);
+}
+
+void smpcfd_dying_cpu(void)
+{
+	generic_smp_call_function_interrupt();
 }

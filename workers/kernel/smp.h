@@ -36,6 +36,12 @@ void sync_each_cpu(void);
 /* Called by irq.c with interrupts off: run what is queued for this CPU. */
 void generic_smp_call_function_interrupt(void);
 
+/*
+ * Called on a CPU that goes down, with interrupts off: what is queued for it runs now, since no
+ * interrupt may come any more that tells it to. Nobody queues once it is not online.
+ */
+void smpcfd_dying_cpu(void);
+
 cpumask_t online_mask(void);
 
 #endif

@@ -140,11 +140,40 @@ static s64 stopper_thread(void *arg)
 			run_work(work);
 			continue;
 		}
+		/* Not before the last work: who finds it enabled still waits for it. */
+		if (unlikely(kthread_should_park())) {
+			kthread_parkme();
+			continue;
+		}
 		before = wait_begin(WAIT_WORK, stopper, 0);
 		schedule();
 		wait_end(before);
 	}
 	return 0;
+}
+
+static void set_enabled(struct cpu_stopper *stopper, u32 enabled)
+{
+	u32 flags = spin_lock_irqsave(&stopper->lock);
+
+	stopper->enabled = enabled;
+	spin_unlock_irqrestore(&stopper->lock, flags);
+}
+
+void stop_machine_park(int cpu)
+{
+	struct cpu_stopper *stopper = per_cpu_ptr(stoppers, cpu);
+
+	set_enabled(stopper, 0);
+	kthread_park(stopper->thread);
+}
+
+void stop_machine_unpark(int cpu)
+{
+	struct cpu_stopper *stopper = per_cpu_ptr(stoppers, cpu);
+
+	set_enabled(stopper, 1);
+	kthread_unpark(stopper->thread);
 }
 
 static void set_state(struct multi_stop_data *msdata, enum multi_stop_state state)

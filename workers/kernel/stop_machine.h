@@ -28,6 +28,13 @@ int stop_cpus(cpumask_t mask, cpu_stop_fn_t fn, void *arg);
 
 int stop_two_cpus(int cpu1, int cpu2, cpu_stop_fn_t fn, void *arg);
 
+/*
+ * Called by cpu_hotplug.c. In the stopper of @cpu: it takes no more work, does what it has, and
+ * parks. By another CPU, when @cpu is up: it takes work again.
+ */
+void stop_machine_park(int cpu);
+void stop_machine_unpark(int cpu);
+
 void stop_machine_init(void);
 
 #endif

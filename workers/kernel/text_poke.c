@@ -160,10 +160,14 @@ static void check_all_synced(const struct text_writer *writer)
 	if (MACHINE_MODELS_FETCH)
 		return;
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
-		u64 synced = READ_ONCE(cpu_at(cpu)->synced);
 		struct side other;
+		u64 synced;
 
-		if (!cpu_online(cpu) || likely((s64)(synced - writer->side.tsc) >= 0))
+		/* One that comes up fetches anew before it takes tasks, and one after the other. */
+		if (!cpu_online(cpu) || READ_ONCE(cpu_at(cpu)->leaving))
+			continue;
+		synced = READ_ONCE(cpu_at(cpu)->synced);
+		if (likely((s64)(synced - writer->side.tsc) >= 0))
 			continue;
 		other = side_of_cpu(cpu);
 		report_finding(FINDING_UNSYNCED_TEXT, &other, writer->addr, cpu,

@@ -125,6 +125,8 @@ static bool tick_cpus(void)
 		struct cpu *cpu = cpu_at(n);
 		bool wants = the_machine->config.tick_us && READ_ONCE(cpu->nr_running) > 1;
 
+		if (!READ_ONCE(cpu->online))
+			continue;
 		if (!wants && !READ_ONCE(cpu->preempt_work))
 			continue;
 		machine_raise_irq(n, IRQ_TICK);

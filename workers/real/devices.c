@@ -24,6 +24,8 @@ static void interrupt_cpu(u32 id)
 {
 	u32 devices = READ_ONCE(cpu_at(id)->irq_lines), nmis = READ_ONCE(cpu_at(id)->nmi_lines);
 
+	if (!cpu_online(id))
+		return;
 	if (devices)
 		machine_raise_irq(id, IRQ_DEVICE(any_line(devices)));
 	if (nmis)

@@ -226,7 +226,9 @@ bool watchdog_turn(u32 turn_ms)
 	for (u32 n = 0; n < MAX_TASKS; n++) {
 		const struct task_struct *task = &the_machine->task[n];
 
-		if (task->state != TASK_RUNNING && task->state != TASK_BLOCKED) {
+		/* What waits on a CPU that is down goes on when it is up. */
+		if ((task->state != TASK_RUNNING && task->state != TASK_BLOCKED) ||
+		    READ_ONCE(cpu_at(task->cpu)->leaving) >= CPU_CLOSED) {
 			watched[n] = (struct watched){ 0 };
 			continue;
 		}

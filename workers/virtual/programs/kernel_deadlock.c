@@ -98,9 +98,10 @@ static bool is_waiting(const struct task_struct *task)
 		return false;
 	if (task->wait.kind != WAIT_NONE && task->wait.kind != WAIT_WORK)
 		return true;
-	/* It sleeps without a note, or has its CPU and waits for a word. */
+	/* It sleeps without a note, has its CPU and waits for a word, or its CPU is down. */
 	return kernel_task_is_explored(task) &&
-	       (task->state == TASK_BLOCKED || cpu->fiber == &fibers[task->index]);
+	       (task->state == TASK_BLOCKED || cpu->fiber == &fibers[task->index] ||
+		!task->on_rq);
 }
 
 u32 kernel_find_waiting(struct waiting *waiting)

@@ -117,6 +117,8 @@ static u32 find_sources(u32 id)
 	const struct vcpu *cpu = &engine.vcpu[id];
 	u32 sources = 0;
 
+	if (unlikely(!cpu_at(id)->online))
+		return 0;
 	if (!(engine.irqs >> id & 1)) {
 		if (cpu->ticks && irqs_enabled(id))
 			sources = TIMER;
