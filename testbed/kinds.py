@@ -45,6 +45,7 @@ class Kind(StrEnum):
     LOCK_CALL = "call-under-lock"
     SHORT_GRACE_PERIOD = "short-grace-period"
     UNBALANCED = "unbalanced"
+    OLD_ELEMENT = "old-element"
 
 
 # The sentence of a deadlock of one task.
@@ -284,6 +285,13 @@ _LOCKS = {
         "{cpu} went on in {here} after its grace period, but CPU {reader_cpu} still is in the "
         "reader that it had begun in {other} before",
     ),
+    Kind.OLD_ELEMENT: Words(
+        ("element", "grace_periods"), "read", "last waited in",
+        "{here} read what {other} had waited for its readers to leave",
+        "{here} read what was removed before the last grace periods",
+        "{cpu} still read {element} in {here}, though {grace_periods} grace periods passed since "
+        "it was removed: the last one, of {other}, did not wait for this reader",
+    ),
     Kind.UNBALANCED: Words(
         ("function", "preempt_before", "preempt_after", "irqs_before", "irqs_after", "locks_left"),
         "found by", "begun by",
@@ -303,7 +311,7 @@ WORDS: dict[Kind, Words] = (
 HEXADECIMAL = frozenset({
     "object", "pointer", "probe", "text_address", "fault_address", "function", "argument",
     "byte_found", "value", "called", "error_code", "held", "held_at", "other_held_at", "taken_at",
-    "called_at", "wanted_at", "domain", "other_object",
+    "called_at", "wanted_at", "domain", "other_object", "element",
 })
 
 # Values that are bytes of an instruction.

@@ -123,8 +123,9 @@ def number(value: int | float) -> str:
 
 
 def rate(value: int | float, elapsed_s: float) -> str:
-    """Return how many a second that was, "" if that says nothing."""
-    return f"{value / elapsed_s:,.0f}/s" if elapsed_s > 0 and value else ""
+    """Return how many a second that was, "" if that says nothing: a fraction counts nothing."""
+    counted = isinstance(value, int) and value and elapsed_s > 0
+    return f"{value / elapsed_s:,.0f}/s" if counted else ""
 
 
 def announce(summary: Summary, folder: RunFolder, as_json: bool) -> int:

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/* The kinds of RCU that rcu_torture knows, and how a section of each begins and ends. */
+#include <kernel/cpu_hotplug.h>
+#include <kernel/rcu_tasks.h>
+#include <kernel/rcu_tasks_rude.h>
+#include <kernel/stop_machine.h>
+
+#include "rcu_torture.h"
+
+static u32 lock_rcu(void)
+{
+	rcu_read_lock();
+	return 0;
+}
+
+static void unlock_rcu(u32 cookie)
+{
+	rcu_read_unlock();
+}
+
+static u32 lock_preempt(void)
+{
+	preempt_disable();
+	return 0;
+}
+
+static void unlock_preempt(u32 cookie)
+{
+	preempt_enable();
+}
+
+/* A task is a reader of RCU-tasks between any two of its switches. */
+static u32 lock_nothing(void)
+{
+	barrier();
+	return 0;
+}
+
+static void unlock_nothing(u32 cookie)
+{
+	barrier();
+}
+
+/* The busted flavour: a grace period that waits for nobody. */
+static void wait_for_nobody(void)
+{
+	barrier();
+}
+
+static void call_at_once(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	func(head);
+}
+
+/* The trivial flavour: the caller would go to each CPU in turn; here the stopper does. */
+static int be_here(void *unused)
+{
+	return 0;
+}
+
+static void visit_each_cpu(void)
+{
+	int cpu;
+
+	cpus_read_lock();
+	for_each_online_cpu(cpu)
+		stop_one_cpu(cpu, be_here, NULL);
+	cpus_read_unlock();
+}
+
+#define EACH_SEGMENT (SEGMENT_LOCK | SEGMENT_NESTED | SEGMENT_PREEMPT | SEGMENT_IRQ)
+
+/* In the order of FLAVOURS of rcu_torture.py. */
+static const struct torture_flavour flavours[] = {
+	{ /* rcu */
+		.lock = lock_rcu, .unlock = unlock_rcu,
+		.synchronize = synchronize_rcu, .call = call_rcu, .drain = rcu_barrier,
+		.segments = EACH_SEGMENT, .in_interrupts = true,
+	},
+	{ /* busted */
+		.lock = lock_rcu, .unlock = unlock_rcu,
+		.synchronize = wait_for_nobody, .call = call_at_once,
+		.segments = EACH_SEGMENT, .in_interrupts = true,
+	},
+	{ /* trivial */
+		.lock = lock_preempt, .unlock = unlock_preempt,
+		.synchronize = visit_each_cpu,
+		.segments = EACH_SEGMENT, .in_interrupts = true,
+	},
+	{ /* tasks */
+		.lock = lock_nothing, .unlock = unlock_nothing,
+		.synchronize = synchronize_rcu_tasks,
+		.segments = EACH_SEGMENT,
+	},
+	{ /* tasks-rude */
+		.lock = lock_preempt, .unlock = unlock_preempt,
+		.synchronize = synchronize_rcu_tasks_rude,
+		.segments = EACH_SEGMENT, .in_interrupts = true,
+	},
+};
+
+const struct torture_flavour *torture_flavour(const struct torture *torture)
+{
+	return &flavours[torture->flavour];
+}
+
+static void segments_begin(struct torture_section *section, u32 segments)
+{
+	if (segments & SEGMENT_LOCK)
+		section->cookie[0] = section->flavour->lock();
+	if (segments & SEGMENT_NESTED)
+		section->cookie[1] = section->flavour->lock();
+	if (segments & SEGMENT_PREEMPT)
+		preempt_disable();
+	if (segments & SEGMENT_IRQ)
+		section->irq_flags = local_irq_save();
+}
+
+static void segments_end(struct torture_section *section, u32 segments)
+{
+	if (segments & SEGMENT_IRQ)
+		local_irq_restore(section->irq_flags);
+	if (segments & SEGMENT_PREEMPT)
+		preempt_enable();
+	if (segments & SEGMENT_NESTED)
+		section->flavour->unlock(section->cookie[1]);
+	if (segments & SEGMENT_LOCK)
+		section->flavour->unlock(section->cookie[0]);
+}
+
+/* What keeps it a reader from now on begins before anything else ends. */
+void section_change(struct torture_section *section, u32 segments)
+{
+	u32 before = section->segments;
+
+	segments_begin(section, segments & ~before);
+	section->segments = segments;
+	segments_end(section, before & ~segments);
+}
