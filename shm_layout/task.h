@@ -37,7 +37,8 @@ enum wait_kind {
 	WAIT_STOP_MACHINE,    /* object = multi_stop data; value = state waited in */
 	WAIT_POKE_REFS,       /* object = cpu's reference count */
 	WAIT_RWSEM,           /* object = rw_semaphore; value = its writer's task index + 1 */
-	WAIT_RCU_TASKS,       /* object = rcu_tasks; value = task index + 1 of one that holds it */
+	WAIT_RCU_TASKS,       /* object = rcu_tasks; held by those with TASKS_RCU_HOLDOUT */
+	WAIT_RCU_TASKS_TRACE, /* object = rcu_tasks; held by those with TRC_HOLDOUT */
 	WAIT_SRCU,            /* object = srcu_struct; value = mask of cpus with readers left */
 	WAIT_WORK,            /* a kernel thread without work: never a hang */
 	WAIT_KINDS
@@ -83,7 +84,9 @@ struct task_struct {
 	u64 stack;            /* address of the lowest byte */
 	u64 trap_stack;       /* address of the lowest byte */
 	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
-	u64 scratch[6];       /* the harness's own */
+	u32 trc_nesting;      /* see rcu_tasks_trace.h; its CPU writes */
+	u32 trc_special;      /* TRC_*; atomic */
+	u64 scratch[5];       /* the harness's own */
 } __cacheline_aligned;
 
 #define KTHREAD_SHOULD_STOP 0x1  /* asked to end */
@@ -93,6 +96,11 @@ struct task_struct {
 
 #define TASKS_RCU_HOLDOUT 0x1 /* a grace period of RCU-tasks waits for it */
 #define TASKS_RCU_WAITS 0x2   /* waits without switching: not in a reader */
+
+#define TRC_UNCHECKED 0x1     /* a grace period of tasks-trace has still to look at it */
+#define TRC_NEED_QS 0x2       /* it was seen in a reader: whose end is waited for */
+#define TRC_HOLDOUT (TRC_UNCHECKED | TRC_NEED_QS)
+#define TRC_BLOCKED 0x4       /* its CPU's list of readers that were switched out has it */
 
 #define TASK_PRIVATE_START offsetof(struct task_struct, has_thread)
 #define TASK_PRIVATE_END offsetof(struct task_struct, tid)

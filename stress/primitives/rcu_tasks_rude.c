@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is found with preemption off stays, also in an interrupt of an idle CPU, until it switches. */
+/* What is found with preemption off stays, also in an interrupt of an idle CPU. */
 #include <explore.h>
 #include <kernel/rcu_tasks_rude.h>
 #include <kernel/slab.h>

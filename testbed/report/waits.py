@@ -9,10 +9,13 @@ from testbed.report.timeline import STOP_STATES
 # In the order of enum wait_kind (shm_layout/task.h).
 WAIT_NAMES = (
     "none", "mutex", "completion", "spinlock", "cross-call", "grace-period", "stop-machine",
-    "poke-refs", "rwsem", "rcu-tasks", "srcu", "work",
+    "poke-refs", "rwsem", "rcu-tasks", "rcu-tasks-trace", "srcu", "work",
 )
 NOT_A_HANG = ("none", "work")
 TASK_FREE, TASK_DEAD = 0, 3
+
+# Which tasks hold a grace period: the bits of TASKS_RCU_HOLDOUT, and of TRC_HOLDOUT.
+HOLDOUTS = {"rcu-tasks": ("tasks_rcu", 1), "rcu-tasks-trace": ("trc_special", 3)}
 
 
 def task_label(tasks: Any, index: int) -> str:
@@ -73,11 +76,18 @@ def wait_name(number: int) -> str:
     return WAIT_NAMES[number] if number < len(WAIT_NAMES) else f"wait-{number}"
 
 
+def _on_its_cpu(tasks: Any, index: int) -> str:
+    return f"{task_label(tasks, index)} on CPU {int(tasks[index]['cpu'])}"
+
+
 def _holders(kind: str, value: int, tasks: Any, nr_cpus: int) -> tuple[str, ...]:
     match kind:
-        case "mutex" | "rwsem" | "rcu-tasks" if 0 < value <= len(tasks):
-            owner = value - 1
-            return (f"{task_label(tasks, owner)} on CPU {int(tasks[owner]['cpu'])}",)
+        case "mutex" | "rwsem" if 0 < value <= len(tasks):
+            return (_on_its_cpu(tasks, value - 1),)
+        case "rcu-tasks" | "rcu-tasks-trace":
+            field, mask = HOLDOUTS[kind]
+            held = [n for n in range(len(tasks)) if int(tasks[n][field]) & mask]
+            return tuple(_on_its_cpu(tasks, n) for n in held)
         case "spinlock" if value:
             return (f"CPU {value - 1}",)
         case "cross-call" | "grace-period" | "srcu":

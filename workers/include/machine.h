@@ -54,8 +54,8 @@
 
 #define PREEMPT_OFF_READERS NULL
 #define TASK_READERS ((const void *)1) /* a task, between two switches by itself */
-#define RUDE_READERS ((const void *)2) /* PREEMPT_OFF_READERS, and an idle task, to its switch */
-#define TRACE_READERS ((const void *)3) /* told, of the running task */
+#define RUDE_READERS ((const void *)4) /* PREEMPT_OFF_READERS, and an idle task, to its switch */
+#define TRACE_READERS ((const void *)5) /* told, of the running task */
 
 /*
  * Text is told, too, so that a machine that fetches each instruction itself can

@@ -14,7 +14,6 @@
 
 static struct {
 	u32 left;                  /* tasks that hold it, plus 1 for the leader; atomic */
-	u32 held;                  /* index + 1 of the task looked at last; the leader writes */
 	struct task_struct *leader;/* woken by the last one; the leader writes */
 } holdouts;
 
@@ -61,7 +60,6 @@ void rcu_tasks_wait_end(void)
 static void hold(struct task_struct *task)
 {
 	atomic_inc(&holdouts.left);
-	WRITE_ONCE(holdouts.held, task->index + 1);
 	if (atomic_fetch_or(TASKS_RCU_HOLDOUT, &task->tasks_rcu) & TASKS_RCU_WAITS)
 		release(task);
 }
@@ -81,9 +79,18 @@ static void hold_tasks_of(struct cpu *cpu)
 	local_irq_restore(flags);
 }
 
+const struct task_struct *rcu_tasks_holder(void)
+{
+	for (u32 n = 0; n < MAX_TASKS; n++) {
+		if (READ_ONCE(the_machine->task[n].tasks_rcu) & TASKS_RCU_HOLDOUT)
+			return &the_machine->task[n];
+	}
+	return NULL;
+}
+
 static void wait_for_holdouts(void)
 {
-	struct wait_note before = wait_begin(WAIT_RCU_TASKS, &holdouts, holdouts.held);
+	struct wait_note before = wait_begin(WAIT_RCU_TASKS, &holdouts, 0);
 
 	if (!atomic_dec_and_test(&holdouts.left)) {
 		for (;;) {
@@ -102,7 +109,6 @@ static void wait_for_tasks(void)
 	synchronize_rcu();
 	WRITE_ONCE(holdouts.leader, current);
 	WRITE_ONCE(holdouts.left, 1);
-	WRITE_ONCE(holdouts.held, 0);
 	/* Also of a CPU that went down: what was preempted there is preempted still. */
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
 		hold_tasks_of(cpu_at(cpu));

@@ -37,4 +37,7 @@ void rcu_tasks_qs(void);
 void rcu_tasks_wait_begin(void);
 void rcu_tasks_wait_end(void);
 
+/* A task that holds a grace period; NULL = none. For who reports. */
+const struct task_struct *rcu_tasks_holder(void);
+
 #endif

@@ -10,18 +10,72 @@
 #include <kernel/cpu_hotplug.h>
 #include <kernel/rcu_tasks_callbacks.h>
 #include <kernel/rcu_tasks_rude.h>
+#include <kernel/sched.h>
 #include <kernel/stop_machine.h>
+#include <percpu.h>
+
+#define NO_CPU MAX_CPUS
+
+struct rude_cpu {
+	u32 waits;                 /* 1 = has not switched yet; leader sets, its stopper clears */
+	struct cpu_stop_work work;
+};
+
+static DEFINE_PER_CPU(struct rude_cpu, rude_cpus);
+static struct task_struct *leader; /* of the grace period; it writes */
+static u32 awaited = NO_CPU;       /* the CPU that it sleeps for; it writes */
 
 /* In the stopper of each CPU: what ran there before does not run now. */
 static int be_rude(void *unused)
 {
+	u32 cpu = smp_processor_id();
+	struct task_struct *waiter = READ_ONCE(leader);
+
+	WRITE_ONCE(per_cpu_ptr(rude_cpus, cpu)->waits, 0);
+	smp_mb(); /* That before who waits is read; pairs with xchg() of wait_for_switch(). */
+	if (READ_ONCE(awaited) == cpu)
+		wake_up_process(waiter);
 	return 0;
+}
+
+static void ask_for_switch(u32 cpu)
+{
+	struct rude_cpu *rude_cpu = per_cpu_ptr(rude_cpus, cpu);
+
+	WRITE_ONCE(rude_cpu->waits, 1);
+	/* Only who was asked answers. */
+	if (!stop_one_cpu_nowait(cpu, be_rude, NULL, &rude_cpu->work))
+		WRITE_ONCE(rude_cpu->waits, 0);
+}
+
+/* One by one: so the note tells which CPU it is. */
+static void wait_for_switch(u32 cpu)
+{
+	const u32 *waits = &per_cpu_ptr(rude_cpus, cpu)->waits;
+	struct wait_note before = wait_begin(WAIT_GRACE_PERIOD, &rude_cpus, cpumask_of(cpu));
+
+	WRITE_ONCE(awaited, cpu);
+	for (;;) {
+		set_current_blocked();
+		if (!smp_load_acquire(waits))
+			break;
+		schedule();
+	}
+	set_current_running();
+	WRITE_ONCE(awaited, NO_CPU);
+	wait_end(before);
 }
 
 static void wait_for_switches(void)
 {
+	int cpu;
+
 	cpus_read_lock();
-	stop_cpus(online_mask(), be_rude, NULL);
+	WRITE_ONCE(leader, current);
+	for_each_online_cpu(cpu)
+		ask_for_switch(cpu);
+	for_each_online_cpu(cpu)
+		wait_for_switch(cpu);
 	cpus_read_unlock();
 }
 

@@ -7,6 +7,7 @@
 #include <kernel/cpu_hotplug.h>
 #include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
+#include <kernel/rcu_tasks_trace.h>
 #include <kernel/sched.h>
 #include <kernel/spinlock.h>
 #include <percpu.h>
@@ -88,6 +89,8 @@ static void __schedule(bool preempt)
 	/* It may wake who waits for this CPU, which takes a lock like the next one. */
 	rcu_note_context_switch();
 	prev = cpu->curr;
+	if (unlikely(READ_ONCE(prev->trc_nesting)))
+		rcu_tasks_trace_switched_out(prev);
 	raw_spin_lock(&cpu->runqueue_lock);
 	/* Tasks are held under this lock, so one that leaves the queue is not held. */
 	while (!preempt && unlikely(READ_ONCE(prev->tasks_rcu) & TASKS_RCU_HOLDOUT)) {

@@ -41,13 +41,6 @@ struct cpu_stop_done {
 	struct completion completion;
 };
 
-struct cpu_stop_work {
-	struct list_head list;/* on the stopper's works, under its lock */
-	cpu_stop_fn_t fn;
-	void *arg;
-	struct cpu_stop_done *done;
-};
-
 struct cpu_stopper {
 	spinlock_t lock;
 	u32 enabled;          /* 1 = takes work; under lock */
@@ -66,10 +59,10 @@ static void init_done(struct cpu_stop_done *done, u32 nr_todo)
 	init_completion(&done->completion);
 }
 
-/* The waiter's stack frame may be gone after this. */
+/* The waiter's stack frame may be gone after this; NULL = nobody waits. */
 static void signal_done(struct cpu_stop_done *done)
 {
-	if (atomic_dec_and_test(&done->nr_todo))
+	if (done && atomic_dec_and_test(&done->nr_todo))
 		complete(&done->completion);
 }
 
@@ -109,17 +102,19 @@ static struct cpu_stop_work *take_work(struct cpu_stopper *stopper)
 	return work;
 }
 
+/* Its memory is its owner's again when its function has begun. */
 static void run_work(struct cpu_stop_work *work)
 {
 	struct cpu_stop_done *done = work->done;
+	cpu_stop_fn_t fn = work->fn;
 	struct balance before;
 	int ret;
 
 	preempt_disable();
 	before = balance_here();
-	ret = work->fn(work->arg);
-	check_balance(work->fn, before);
-	if (ret)
+	ret = fn(work->arg);
+	check_balance(fn, before);
+	if (ret && done)
 		WRITE_ONCE(done->ret, ret);
 	preempt_enable_no_resched();
 	signal_done(done);
@@ -294,23 +289,10 @@ int stop_one_cpu(int cpu, cpu_stop_fn_t fn, void *arg)
 	return queued ? done.ret : -ENOENT;
 }
 
-int stop_cpus(cpumask_t mask, cpu_stop_fn_t fn, void *arg)
+bool stop_one_cpu_nowait(int cpu, cpu_stop_fn_t fn, void *arg, struct cpu_stop_work *work)
 {
-	struct cpu_stop_work works[MAX_CPUS];
-	struct cpu_stop_done done;
-	bool queued = false;
-
-	might_sleep();
-	init_done(&done, __builtin_popcountl(mask) + 1);
-	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
-		if (!(mask & cpumask_of(cpu)))
-			continue;
-		works[cpu] = (struct cpu_stop_work){ .fn = fn, .arg = arg, .done = &done };
-		queued |= queue_work_on(cpu, &works[cpu]);
-	}
-	signal_done(&done);
-	wait_for_completion(&done.completion);
-	return queued ? done.ret : -ENOENT;
+	*work = (struct cpu_stop_work){ .fn = fn, .arg = arg };
+	return queue_work_on(cpu, work);
 }
 
 /* Both or none; no other queueing to several CPUs comes between the two. */

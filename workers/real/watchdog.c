@@ -10,6 +10,8 @@
 
 #include <fcntl.h>
 #include <finding.h>
+#include <kernel/rcu_tasks.h>
+#include <kernel/rcu_tasks_trace.h>
 #include <memory.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,8 +100,11 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 	switch (task->wait.kind) {
 	case WAIT_MUTEX:
 	case WAIT_RWSEM:
-	case WAIT_RCU_TASKS:
 		return value && value <= MAX_TASKS ? &the_machine->task[value - 1] : NULL;
+	case WAIT_RCU_TASKS:
+		return rcu_tasks_holder();
+	case WAIT_RCU_TASKS_TRACE:
+		return rcu_tasks_trace_holder();
 	case WAIT_SPINLOCK:
 		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;
 	case WAIT_CROSS_CALL:

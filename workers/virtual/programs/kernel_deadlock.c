@@ -5,6 +5,8 @@
 #include "detectors/report.h"
 
 #include <kernel/mutex.h>
+#include <kernel/rcu_tasks.h>
+#include <kernel/rcu_tasks_trace.h>
 #include <kernel/rwsem.h>
 
 /* Who must act; a mask has one bit for each CPU that has not. */
@@ -49,8 +51,11 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 		break;
 	case WAIT_RCU_TASKS:
 		waiting->what = WAITING_GRACE_PERIOD;
-		if (note->value)
-			wait_for_task(waiting, (u64)&the_machine->task[note->value - 1]);
+		wait_for_task(waiting, (u64)rcu_tasks_holder());
+		break;
+	case WAIT_RCU_TASKS_TRACE:
+		waiting->what = WAITING_GRACE_PERIOD;
+		wait_for_task(waiting, (u64)rcu_tasks_trace_holder());
 		break;
 	case WAIT_COMPLETION:
 		waiting->what = WAITING_COMPLETION;
