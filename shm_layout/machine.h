@@ -54,7 +54,7 @@ struct config {
 	u32 pin;              /* 1 = pin CPUs to cores when there are enough */
 	u32 write_delay;      /* between two bytes of one write to text, cycles; 0 = none */
 	u32 device_us;        /* devices interrupt so often, us, on average; 0 = never */
-	u32 pad;
+	u32 reuse_delay;      /* freed trampolines that are kept before one is used again */
 };
 
 struct machine {

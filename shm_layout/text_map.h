@@ -69,6 +69,7 @@ static_assert(sizeof(struct text_insn) == 8, "eight bytes per byte of text");
 
 #define FUNCTION_NOPROBE 0x01 /* on the blacklist */
 #define FUNCTION_ASSEMBLED 0x02 /* one of ours, u64 f(u64, u64) */
+#define FUNCTION_TRACED 0x04 /* begins with a nop of five bytes, for tracers */
 
 struct text_function {
 	char name[48];        /* NUL-terminated */
@@ -101,6 +102,8 @@ struct text_segment {
 
 struct text {
 	u64 size;             /* bytes of the region, whole pages */
+	u64 trampolines_offset; /* room for trampolines: bytes from TEXT_BASE */
+	u64 trampolines_size; /* bytes; executable, written at run time */
 	u64 slots_offset;     /* instruction slots: bytes from TEXT_BASE */
 	u64 slots_size;       /* bytes; executable, written at run time */
 	u32 nr_functions;

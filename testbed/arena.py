@@ -117,6 +117,14 @@ class TextImage(Protocol):
         """At most MAX_TEXT_SEGMENTS, together the whole region."""
 
     @property
+    def trampolines_offset(self) -> int:
+        """Where trampolines are made, bytes from TEXT_BASE."""
+
+    @property
+    def trampolines_size(self) -> int:
+        """Bytes of room for trampolines."""
+
+    @property
     def slots_offset(self) -> int:
         """Where instruction slots start, bytes from TEXT_BASE."""
 
@@ -308,7 +316,7 @@ class Arena:
         """Write down how the machine is set up; it must not be booted yet, nor get more CPUs."""
         machine = self.machine
         for name in ("cpus", "cores", "tick_us", "hang_ms", "stall_ms", "seed", "fail_arm",
-                     "fail_alloc", "write_delay", "device_us", "pin"):  # fmt: skip
+                     "fail_alloc", "write_delay", "device_us", "reuse_delay", "pin"):  # fmt: skip
             machine["config"][name] = getattr(config, name)
         method = self.layout.enum("poke_method")[f"POKE_{config.poke.upper()}"]
         machine["config"]["poke_method"] = method
@@ -327,7 +335,8 @@ class Arena:
 
     def _write_image(self, text: Any, image: TextImage) -> None:
         text["size"] = len(image.text)
-        text["slots_offset"], text["slots_size"] = image.slots_offset, image.slots_size
+        for name in ("trampolines_offset", "trampolines_size", "slots_offset", "slots_size"):
+            text[name] = getattr(image, name)
         for name, entries in (
             ("function", image.functions),
             ("module", image.modules),

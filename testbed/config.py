@@ -37,6 +37,7 @@ class MachineConfig:
         fail_alloc: allocating memory fails once in so many times; 0 = never.
         write_delay: between two bytes of one write to text, cycles; 0 = none.
         device_us: a scenario's own devices and NMIs come so often, us on average; 0 = never.
+        reuse_delay: freed trampolines that are kept before one is used again.
         pin: pin CPUs to cores when there are enough.
         heap_mb: memory for kmalloc(), MB.
         harness_mb: memory for blocks that Python hands to C tasks, MB.
@@ -56,6 +57,7 @@ class MachineConfig:
     fail_alloc: int = 0
     write_delay: int = 0
     device_us: int = 100
+    reuse_delay: int = 64
     pin: bool = False
     heap_mb: int = 16
     harness_mb: int = 4
@@ -65,6 +67,7 @@ class MachineConfig:
         self._check("cores", 1, 1 << 16, "a machine has at least 1 core")
         for name in (
             "tick_us", "hang_ms", "stall_ms", "fail_arm", "fail_alloc", "write_delay", "device_us",
+            "reuse_delay",
         ):  # fmt: skip
             self._check(name, 0, (1 << 32) - 1, "a number of 32 bits, 0 or more")
         self._check("seed", 0, (1 << 64) - 1, "a number of 64 bits, 0 or more")

@@ -8,6 +8,7 @@ A harness file defines::
     )
     SOURCES = ("my_tasks.c",)          # beside the file
     LIBRARY = "libz.so.1"              # text to load, or None
+    IMAGE = {"traced": 100}            # what else text has, see build_image()
 
     def setup(run): ...                # fill tables, start tasks
     def counters(run): ...             # what proves that something was tested
@@ -103,6 +104,7 @@ class Harness:
     """A loaded harness file, or a scenario.
 
     Attributes:
+        image: what its text has beside the library: arguments of `build_image`.
         cpus: how many it needs at least, and gets by default; None = any number.
         expect: the verdict that is expected, "held" or "violated".
         scenario: what it was made of, if it is one.
@@ -120,6 +122,7 @@ class Harness:
     counters: Callable[[Run], Counters]
     check: Callable[[Run], None]
     choose_library: Callable[[Mapping[str, Any]], str | None]
+    image: Mapping[str, int] = field(default_factory=dict)
     cpus: int | None = None
     expect: str = "held"
     scenario: Scenario | None = None
@@ -255,6 +258,7 @@ def _harness_of(path: Path, module: ModuleType) -> Harness:
         sources=sources,
         library=library,
         config=dict(getattr(module, "CONFIG", {})),
+        image=dict(getattr(module, "IMAGE", {})),
         setup=module.setup,
         counters=module.counters,
         check=getattr(module, "check", lambda _run: None),

@@ -52,7 +52,7 @@ END_PATIENCE_S = 60.0
 AUDIT_PATIENCE_S = 120.0
 
 # Made by the machine on itself when all tasks have ended; each reports findings of its own.
-AUDITS = ("kprobes_audit", "text_audit", "slab_audit", "slab_leak_check")
+AUDITS = ("ftrace_audit", "kprobes_audit", "text_audit", "slab_audit", "slab_leak_check")
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,8 @@ def _image_of(core: Core, harness: Harness, options: RunOptions) -> Image:
         for name, symbol in Layout.of(core).symbols().items()
         if name.startswith("import_")
     }
-    return build_image(library=harness.choose_library(options.extra), imports=imports)
+    library = harness.choose_library(options.extra)
+    return build_image(library=library, imports=imports, **harness.image)
 
 
 def _facts(harness: Harness, options: RunOptions, core: Core) -> RunFacts:
@@ -278,17 +279,19 @@ class _Runner:
         options = self.options
         named: dict[str, Any] = {
             name: options.extra[name]
-            for name in ("fail_arm", "fail_alloc", "write_delay", "device_us")
+            for name in ("fail_arm", "fail_alloc", "write_delay", "device_us", "reuse_delay")
             if name in options.extra
         }
+        if "tick" in options.extra:
+            named["tick_us"] = options.extra["tick"]
         if options.cores:
             named["cores"] = options.cores
         poke, scenario = options.poke, self.harness.scenario
         if scenario is not None and scenario.poke != Poke.INT3:
             poke = scenario.poke
         return MachineConfig(
-            cpus=options.cpus, tick_us=options.tick_us, hang_ms=options.hang_ms,
-            poke=poke, seed=seed, pin=options.pin, **{**self.harness.config, **named},
+            cpus=options.cpus, hang_ms=options.hang_ms, poke=poke, seed=seed, pin=options.pin,
+            **{"tick_us": options.tick_us, **self.harness.config, **named},
         )  # fmt: skip
 
     def _watch(

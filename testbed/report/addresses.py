@@ -36,13 +36,17 @@ class TextSpan:
 
 
 def text_spans(image: "TextImage") -> list[TextSpan]:
-    """Return the functions of an image, and its instruction slots as one more."""
+    """Return the functions of an image, and its trampolines and instruction slots as one each."""
     spans = [
         TextSpan(function.addr, function.size, function.name, image.modules[function.module].name)
         for function in image.functions
     ]
-    if image.slots_size:
-        spans.append(TextSpan(TEXT_BASE + image.slots_offset, image.slots_size, "slots", "slots"))
+    for name, offset, size in (
+        ("trampolines", image.trampolines_offset, image.trampolines_size),
+        ("slots", image.slots_offset, image.slots_size),
+    ):
+        if size:
+            spans.append(TextSpan(TEXT_BASE + offset, size, name, name))
     return spans
 
 

@@ -44,8 +44,22 @@ def loadable_frame_model(a: int, b: int) -> int:
     return loadable_nop5_model(a, b) ^ (b & MASK)
 
 
+def loadable_traced(code: Assembler) -> None:
+    """Begin with a nop for tracers."""
+    code.raw(NOP5)
+    code.put(Code.LEA_R64_M, RAX, memory(RDI, 9, RSI))
+    code.put(Code.RETNQ)
+
+
+def loadable_traced_model(a: int, b: int) -> int:
+    """Return the sum and 9."""
+    return (a + b + 9) & MASK
+
+
 MODULE = (
     Definition("loadable_nop5", loadable_nop5, loadable_nop5_model, module=LOADABLE),
     Definition("loadable_frame", loadable_frame, loadable_frame_model,
                callees=("loadable_nop5",), module=LOADABLE),
+    Definition("loadable_traced", loadable_traced, loadable_traced_model,
+               probeable=False, module=LOADABLE, traced=True),
 )  # fmt: skip

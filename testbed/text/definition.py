@@ -40,6 +40,7 @@ class Definition:
         patches: by the label of the site, what may stand there.
         probeable: False keeps probes away.
         module: the name of the module that it is in; "" = the one that stays.
+        traced: True if it begins with a nop of five bytes that tracers turn into calls.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Definition:
     patches: tuple[tuple[str, tuple[Patch, ...]], ...] = ()
     probeable: bool = True
     module: str = ""
+    traced: bool = False
 
 
 def rotate_left(value: int, count: int) -> int:

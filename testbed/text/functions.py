@@ -12,6 +12,7 @@ from testbed.text.bodies_flow import FLOW
 from testbed.text.bodies_module import MODULE
 from testbed.text.bodies_site import SITE
 from testbed.text.bodies_state import STATE
+from testbed.text.bodies_trace import TRACE
 from testbed.text.definition import Definition, Patch
 from testbed.text.model import (
     CACHE_LINE,
@@ -26,7 +27,7 @@ from testbed.text.model import (
     align,
 )  # fmt: skip
 
-DEFINITIONS: tuple[Definition, ...] = (*ENTRY, *FLOW, *STATE, *SITE, *MODULE)
+DEFINITIONS: tuple[Definition, ...] = (*ENTRY, *FLOW, *STATE, *SITE, *TRACE, *MODULE)
 
 FUNCTION_ALIGNMENT = 16
 CONSTANT_ALIGNMENT = 8
@@ -190,6 +191,8 @@ def _function(one: _Placed) -> TextFunction:
         flags |= FunctionFlag.ASSEMBLED
     if not definition.probeable:
         flags |= FunctionFlag.NOPROBE
+    if definition.traced:
+        flags |= FunctionFlag.TRACED
     return TextFunction(
         name=definition.name,
         addr=TEXT_BASE + one.start,

@@ -1,7 +1,7 @@
 """The text region of a machine: assembled functions, a real library, and instruction slots.
 
 Its parts, in order: assembled functions (RX), their constants (R), those of a module that can be
-unloaded (RX), the library as its segments are, slots (RX).
+unloaded (RX), the library as its segments are, room for trampolines (RX), slots (RX).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.text.bodies_module import LOADABLE
+from testbed.text.bodies_trace import family
 from testbed.text.decode import Decoded
 from testbed.text.definition import Definition
 from testbed.text.elf import Library, Symbol, read_library
@@ -53,6 +54,8 @@ class Image:
         modules: parts that are loaded and unloaded as a whole; 0 is the assembled one, then the
             library if there is one, last the assembled one that scenarios unload.
         segments: what to map with which protection, sorted; what lies between is not mapped.
+        trampolines_offset: where trampolines are made, bytes from TEXT_BASE.
+        trampolines_size: bytes.
         slots_offset: where instruction slots are, bytes from TEXT_BASE.
         slots_size: bytes.
         sites: nops that may be patched, sorted by address; what begins in one takes no probe.
@@ -67,6 +70,8 @@ class Image:
     functions: tuple[TextFunction, ...]
     modules: tuple[TextModule, ...]
     segments: tuple[Segment, ...]
+    trampolines_offset: int
+    trampolines_size: int
     slots_offset: int
     slots_size: int
     sites: tuple[PatchSite, ...]
@@ -94,7 +99,8 @@ class Image:
 
 
 def build_image(
-    *, library: str | None = DEFAULT_LIBRARY, imports: Mapping[str, int], slots_kb: int = 256
+    *, library: str | None = DEFAULT_LIBRARY, imports: Mapping[str, int], slots_kb: int = 256,
+    trampolines_kb: int = 64, traced: int = 0,
 ) -> Image:
     """Return a text region.
 
@@ -105,19 +111,23 @@ def build_image(
             what a function that is not there ends in; it is given the address of a function of
             ours that is named after it, such as ``missing:open``.
         slots_kb: room for copies of instructions, KiB.
+        trampolines_kb: room for trampolines of tracers, KiB.
+        traced: how many functions to add that can be traced: ``traced_0000`` and so on.
 
     Raises:
         LibraryError: the library is not there, or cannot be used as text.
     """
     loaded = read_library(find_library(library)) if library is not None else None
     missing = _missing(loaded, imports)
-    assembled = assemble((*DEFINITIONS, *_stubs(missing, imports)))
+    assembled = assemble((*DEFINITIONS, *family(traced), *_stubs(missing, imports)))
     own = _own_part(assembled)
     other = _library_part(loaded, len(own.text), imports, own.functions)
-    slots_offset = len(own.text) + len(other.text)
+    trampolines_offset = len(own.text) + len(other.text)
+    trampolines_size = align(trampolines_kb * 1024, PAGE)
+    slots_offset = trampolines_offset + trampolines_size
     slots_size = align(slots_kb * 1024, PAGE)
 
-    text = own.text + other.text + bytes([INT3]) * slots_size
+    text = own.text + other.text + bytes([INT3]) * (trampolines_size + slots_size)
     functions = (*own.functions, *other.functions)
     executable = [
         Range(one.offset, one.offset + one.size)
@@ -138,8 +148,12 @@ def build_image(
         functions=functions,
         modules=(own.modules[0], *other.modules, *own.modules[1:]),
         segments=(
-            *own.segments, *other.segments, Segment(slots_offset, slots_size, Protection.EXEC),
+            *own.segments, *other.segments,
+            Segment(trampolines_offset, trampolines_size, Protection.EXEC),
+            Segment(slots_offset, slots_size, Protection.EXEC),
         ),
+        trampolines_offset=trampolines_offset,
+        trampolines_size=trampolines_size,
         slots_offset=slots_offset,
         slots_size=slots_size,
         sites=assembled.sites,

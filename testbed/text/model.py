@@ -65,6 +65,7 @@ class FunctionFlag(IntFlag):
 
     NOPROBE = 0x01
     ASSEMBLED = 0x02
+    TRACED = 0x04
 
 
 class Protection(IntFlag):

@@ -76,7 +76,7 @@ def test_slots_are_executable_breakpoints_behind_everything_else() -> None:
 def test_code_constants_and_slots_never_share_a_page_with_another_protection() -> None:
     image = build_image(library=None, imports={})
     assert [segment.protection for segment in image.segments] == [
-        Protection.EXEC, Protection(0), Protection.EXEC, Protection.EXEC
+        Protection.EXEC, Protection(0), Protection.EXEC, Protection.EXEC, Protection.EXEC
     ]  # fmt: skip
     core, loadable = image.modules
     assert core.size == image.segments[0].size + image.segments[1].size

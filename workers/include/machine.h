@@ -64,6 +64,7 @@
  * instruction at @addr, besides what was loaded there; machine_text_copy(addr,
  * bytes, origin): the same, a copy of the one that was loaded at @origin;
  * machine_text_allocated(), machine_text_freed(addr, size): somebody's, nobody's.
+ * machine_text_calls(function): text may call this C function, or jump to it when it was called;
  * machine_text_writing(addr, size): they are about to be written, by the caller;
  * machine_text_writer(addr) is who was the last, NULL if nobody.
  * MACHINE_MODELS_FETCH is true on a machine that shows it when a CPU was not

@@ -113,7 +113,7 @@ static int resolve(const struct kprobe *p, u64 *addr, const struct text_function
 /* On success the module is held. */
 static int check_address(u64 addr, const struct text_function *function)
 {
-	if (!is_text(addr) || is_slot_area(addr) || is_text_data(addr))
+	if (!is_text(addr) || is_made_text(addr) || is_text_data(addr))
 		return -EINVAL;
 	/* A site that text_poke may replace belongs to whoever does. */
 	if (kprobe_is_blacklisted(addr) || text_insn_at(addr)->flags & INSN_PATCHABLE)

@@ -280,16 +280,33 @@ void sched_tick(void)
 		cpu->preempt_work |= PREEMPT_WORK_RESCHED | PREEMPT_WORK_EXPIRED;
 }
 
+static void (*idle_call)(void); /* NULL = none */
+
+void set_idle_call(void (*function)(void))
+{
+	smp_store_release(&idle_call, function);
+}
+
+static void call_idle(void)
+{
+	void (*function)(void) = smp_load_acquire(&idle_call);
+
+	if (unlikely(function))
+		function();
+}
+
 /* One turn of the idle task: rest, take what came, let others run. */
 void cpu_idle_step(void)
 {
 	struct cpu *cpu = this_cpu();
 
+	call_idle();
 	local_irq_disable();
 	if (unlikely(cpu->leaving == CPU_OFFLINE))
 		cpuhp_report_idle_dead();
 	if (!READ_ONCE(cpu->nr_running) && !READ_ONCE(cpu->irq_pending)) {
 		rcu_idle_enter();
+		call_idle();
 		machine_idle();
 		rcu_idle_exit();
 	}

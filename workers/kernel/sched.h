@@ -67,6 +67,12 @@ void sched_cpu_dying(void);
 void sched_cpu_starting(void);
 void sched_cpu_open(void);
 
+/*
+ * From now on idle tasks call @function: before they rest, and once more when RCU does not watch
+ * any more and interrupts are off. NULL = nothing. Who changes it waits for the CPUs by himself.
+ */
+void set_idle_call(void (*function)(void));
+
 /* Called by the machine: the idle task of this CPU, and a new task's first instruction. */
 void cpu_idle_step(void);
 void task_entry(struct task_struct *task) __attribute__((noreturn));

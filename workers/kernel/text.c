@@ -2,6 +2,7 @@
 /* The symbols of text, and the life of its modules. */
 #include <error.h>
 #include <finding.h>
+#include <kernel/ftrace.h>
 #include <kernel/kprobes.h>
 #include <kernel/smp.h>
 #include <kernel/spinlock.h>
@@ -86,7 +87,7 @@ bool text_is_there(u64 addr)
 
 void text_check_there(u64 addr)
 {
-	int index = is_slot_area(addr) ? -1 : text_module_at(addr);
+	int index = is_made_text(addr) ? -1 : text_module_at(addr);
 	const struct text_module *module;
 
 	if (index < 0)
@@ -152,6 +153,7 @@ int text_module_unload(int index)
 	if (error)
 		return error;
 	kprobes_module_going(index);
+	ftrace_release_mod(index);
 	record_side(&unloaders[index]);
 	machine_text_freed(module->start, module->size);
 	return change_state(module, MODULE_GOING, MODULE_GONE);
@@ -173,5 +175,6 @@ int text_module_load(int index)
 	}
 	sync_each_cpu();
 	mutex_unlock(&text_mutex);
+	ftrace_module_init(index);
 	return change_state(module, MODULE_COMING, MODULE_LIVE);
 }

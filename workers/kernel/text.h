@@ -16,6 +16,18 @@ static inline bool is_slot_area(u64 addr)
 	return addr - TEXT_BASE - the_machine->text.slots_offset < the_machine->text.slots_size;
 }
 
+static inline bool is_trampoline_area(u64 addr)
+{
+	return addr - TEXT_BASE - the_machine->text.trampolines_offset <
+	       the_machine->text.trampolines_size;
+}
+
+/* Made at run time: no loaded text, and of no module. */
+static inline bool is_made_text(u64 addr)
+{
+	return is_slot_area(addr) || is_trampoline_area(addr);
+}
+
 /* The byte of @region that belongs to offset @offset of it. */
 static inline void *region_at(enum region_id region, u64 offset)
 {

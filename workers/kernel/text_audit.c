@@ -32,7 +32,7 @@ s64 text_compare(enum finding_kind kind, bool (*excused)(u64 addr))
 		if (segment->protection & SEGMENT_WRITE)
 			continue;
 		for (u64 addr = start; addr < start + segment->size; addr += CHUNK) {
-			if (is_slot_area(addr))
+			if (is_made_text(addr))
 				continue;
 			if (compare_bytes(text_alias(addr), text_pristine(addr), CHUNK))
 				different += compare_chunk(addr, kind, excused);

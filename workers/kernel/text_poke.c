@@ -177,7 +177,7 @@ static void check_all_synced(const struct text_writer *writer)
 
 static bool is_live(u64 addr)
 {
-	return !is_slot_area(addr) && text_is_there(addr);
+	return !is_made_text(addr) && text_is_there(addr);
 }
 
 /* What @addr is a part of: something to be replaced, or an instruction. Returns its length. */

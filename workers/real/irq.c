@@ -10,8 +10,9 @@
 
 #include <errno.h>
 #include <irqflags.h>
-#include <kernel/text.h>
+#include <kernel/ftrace_trampoline.h>
 #include <kernel/irq.h>
+#include <kernel/text.h>
 #include <sys/syscall.h>
 #include <trace.h>
 #include <unistd.h>
@@ -86,6 +87,7 @@ static void irq_signal(int signal, siginfo_t *info, void *context)
 {
 	struct cpu *cpu = this_cpu();
 	struct pt_regs regs;
+	u64 switches;
 
 	/* Late: another thread is the CPU now. Or pended: who enables, takes it. */
 	if (!machine_self || READ_ONCE(cpu->owner_tid) != machine_self->tid)
@@ -98,8 +100,11 @@ static void irq_signal(int signal, siginfo_t *info, void *context)
 	}
 	cpu->nr_irqs++;
 	regs_from_context(&regs, context);
+	switches = machine_self->nivcsw;
 	do_irq(&regs);
 	sync_core();
+	if (machine_self->nivcsw != switches)
+		ftrace_note_preempted(&regs);
 }
 
 int install_irq_handler(void)

@@ -76,6 +76,10 @@ static inline void machine_text_freed(u64 addr, u64 size)
 {
 }
 
+static inline void machine_text_calls(u64 function)
+{
+}
+
 static inline void machine_text_writing(u64 addr, u64 size)
 {
 }

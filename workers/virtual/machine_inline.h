@@ -36,6 +36,7 @@ void machine_text_insn(u64 addr, const void *bytes, u64 length);
 void machine_text_copy(u64 addr, const void *bytes, u64 origin);
 void machine_text_allocated(u64 addr, u64 size);
 void machine_text_freed(u64 addr, u64 size);
+void machine_text_calls(u64 function);
 void machine_text_writing(u64 addr, u64 size);
 const struct side *machine_text_writer(u64 addr);
 

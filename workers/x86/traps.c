@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Whose trap is it? */
 #include <finding.h>
+#include <kernel/ftrace_trampoline.h>
 #include <kernel/kprobes.h>
 #include <kernel/text_poke.h>
 #include <trace.h>
+#include <x86/ftrace_insn.h>
 #include <x86/traps.h>
 
 enum trap_owner { TRAP_NOBODY, TRAP_POKE, TRAP_KPROBE };
@@ -27,7 +29,13 @@ static const struct side *suspect(u64 addr)
 static void report_unknown_trap(const struct pt_regs *regs, u64 addr)
 {
 	const u64 value[6] = { addr, byte_at(addr), kprobe_slot_origin(addr) };
+	const struct side *freed_by;
+	u64 start;
 
+	freed_by = ftrace_trampoline_freed(addr, &start);
+	if (freed_by)
+		report_finding_at(FINDING_FREED_TEXT, freed_by, regs,
+				  (u64[6]){ addr, start, FTRACE_TRAMPOLINE_SIZE });
 	report_finding_at(FINDING_UNKNOWN_TRAP, suspect(addr), regs, value);
 }
 

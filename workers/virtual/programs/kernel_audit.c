@@ -21,7 +21,7 @@ static void audit_byte(u64 addr, s64 probes)
 {
 	u8 pristine, found;
 
-	if (!is_text(addr) || is_slot_area(addr) || is_text_data(addr))
+	if (!is_text(addr) || is_made_text(addr) || is_text_data(addr))
 		return;
 	pristine = *text_pristine(addr);
 	found = *text_alias(addr);

@@ -224,9 +224,9 @@ static void fetch(struct frame *frame, struct vcpu *cpu, struct fetched *fetched
 	frame->from = ip;
 }
 
-static u64 register_at(const struct pt_regs *regs, u32 number)
+u64 *text_register(struct pt_regs *regs, u32 number)
 {
-	const u64 *all = (const u64 *)regs;
+	u64 *all = (u64 *)regs;
 	static const u8 place[16] = {
 		offsetof(struct pt_regs, ax) / 8, offsetof(struct pt_regs, cx) / 8,
 		offsetof(struct pt_regs, dx) / 8, offsetof(struct pt_regs, bx) / 8,
@@ -238,7 +238,12 @@ static u64 register_at(const struct pt_regs *regs, u32 number)
 		offsetof(struct pt_regs, r14) / 8, offsetof(struct pt_regs, r15) / 8,
 	};
 
-	return number < 16 ? all[place[number]] : 0;
+	return &all[place[number]];
+}
+
+static u64 register_at(const struct pt_regs *regs, u32 number)
+{
+	return number < 16 ? *text_register((struct pt_regs *)regs, number) : 0;
 }
 
 /* The stack of the text, which nobody else knows of; that of its caller is as for C. */
@@ -275,6 +280,8 @@ static void run_native(struct frame *frame, const u8 *bytes, const struct text_i
 	struct text_vectors *vectors = NULL;
 	u64 ip = regs->ip;
 
+	if (insn->flags & INSN_RIP_RELATIVE && text_load_relative(regs, bytes, insn))
+		return;
 	if (insn->flags & INSN_MEMORY && !(insn->flags & INSN_RIP_RELATIVE))
 		announce(frame, insn->target);
 	if (insn->flags & INSN_VECTOR) {
@@ -288,18 +295,22 @@ static void run_native(struct frame *frame, const u8 *bytes, const struct text_i
 }
 
 /* A jump or call through memory that is addressed relative to the instruction. */
-static void run_indirect(struct frame *frame, const u8 *bytes, const struct text_insn *insn)
+static void run_indirect(struct frame *frame, struct vcpu *cpu, const u8 *bytes,
+			 const struct text_insn *insn)
 {
 	struct pt_regs *regs = &frame->regs;
-	u64 next = regs->ip + insn->length;
+	u64 next = regs->ip + insn->length, target;
 	s32 displacement;
 
 	if (!(insn->flags & INSN_RIP_RELATIVE))
 		found(FINDING_CRASH, frame, NULL, bytes, (u64[6]){ 4, regs->ip, 6, 0 });
 	__builtin_memcpy(&displacement, bytes + insn->target, sizeof(displacement));
+	target = text_read_word(next + displacement, regs->ip);
+	engine.cpu = NULL;
 	if (insn->condition != 1)
 		emulate_push(regs, next);
-	regs->ip = *(const u64 *)(next + displacement);
+	engine.cpu = cpu;
+	regs->ip = target;
 }
 
 /* @insn stands at ip: do it. Hooks keep quiet: registers and stack are this task's. */
@@ -310,11 +321,12 @@ static void execute(struct frame *frame, struct vcpu *cpu, const u8 *bytes,
 		run_native(frame, bytes, insn);
 		return;
 	}
+	if (insn->class == INSN_REFUSED) {
+		run_indirect(frame, cpu, bytes, insn);
+		return;
+	}
 	engine.cpu = NULL;
-	if (insn->class == INSN_REFUSED)
-		run_indirect(frame, bytes, insn);
-	else
-		insn_emulate(insn, frame->regs.ip, &frame->regs);
+	insn_emulate(insn, frame->regs.ip, &frame->regs);
 	engine.cpu = cpu;
 }
 
@@ -383,8 +395,12 @@ static void step(struct frame *frame, struct vcpu *cpu)
 	struct fetched fetched;
 	bool stepping;
 
-	if (unlikely(regs->ip - TEXT_BASE >= engine.text_size - FETCH_BYTES))
-		report_outside(frame);
+	if (unlikely(regs->ip - TEXT_BASE >= engine.text_size - FETCH_BYTES)) {
+		if (!text_calls(regs->ip))
+			report_outside(frame);
+		text_call_out(regs);
+		return;
+	}
 	let_others(cpu, regs->ip);
 	fetch(frame, cpu, &fetched);
 	if (fetched.trap) {

@@ -135,7 +135,17 @@ void native_vectors(struct text_vectors *vectors);
 /* A signal came at @ip: was an instruction of text running? */
 bool native_interrupted(u64 ip, struct text_crash *crash);
 
+/* outside.c: may text enter this C function? Do it: regs->ip is its start. */
+bool text_calls(u64 function);
+void text_call_out(struct pt_regs *regs);
+/* The word that an instruction at @pc reads: another may write it, if it is text. */
+u64 text_read_word(u64 addr, u64 pc);
+/* Do the instruction at regs->ip, if it is a load relative to itself. */
+bool text_load_relative(struct pt_regs *regs, const u8 *bytes, const struct text_insn *insn);
+
 /* kernel_text.c */
+/* The register of that number, in the order of the encoding; 0 to 15. */
+u64 *text_register(struct pt_regs *regs, u32 number);
 int kernel_text_init(void);
 /* The CPU fetches anew from here on. */
 void text_sync(struct vcpu *cpu, u64 pc);

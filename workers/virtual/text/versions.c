@@ -92,9 +92,11 @@ int versions_init(void)
 		return -ENOMEM;
 	patched = now + size + FETCH_BYTES;
 	__builtin_memcpy(now, (void *)engine.text_start, size);
-	/* Slots are for whoever comes first. */
+	/* Slots and trampolines are for whoever comes first. */
 	__builtin_memset(patched + the_machine->text.slots_offset, PATCHED,
 			 the_machine->text.slots_size);
+	__builtin_memset(patched + the_machine->text.trampolines_offset, PATCHED,
+			 the_machine->text.trampolines_size);
 	engine.wrote_text = wrote_text;
 	engine.text_bytes = text_bytes;
 	return 0;
