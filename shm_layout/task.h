@@ -40,6 +40,10 @@ enum wait_kind {
 	WAIT_RCU_TASKS,       /* object = rcu_tasks; held by those with TASKS_RCU_HOLDOUT */
 	WAIT_RCU_TASKS_TRACE, /* object = rcu_tasks; held by those with TRC_HOLDOUT */
 	WAIT_SRCU,            /* object = srcu_struct; value = mask of cpus with readers left */
+	WAIT_RWLOCK,          /* object = rwlock; value = its writer's cpu + 1 */
+	WAIT_SEQCOUNT,        /* object = seqcount; value = its writer's cpu + 1, 0 = not known */
+	WAIT_PERCPU_RWSEM,    /* object = percpu_rw_semaphore; value = its writer, as for rwsem */
+	WAIT_RCU_SYNC,        /* object = rcu_sync, whose grace period another one waits for */
 	WAIT_WORK,            /* a kernel thread without work: never a hang */
 	WAIT_KINDS
 };

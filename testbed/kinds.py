@@ -46,6 +46,7 @@ class Kind(StrEnum):
     SHORT_GRACE_PERIOD = "short-grace-period"
     UNBALANCED = "unbalanced"
     OLD_ELEMENT = "old-element"
+    REFCOUNT = "refcount"
 
 
 # The sentence of a deadlock of one task.
@@ -303,6 +304,19 @@ _LOCKS = {
     ),
 }
 
+_PROBES[Kind.REFCOUNT] = Words(
+    ("object", "refcount_fault", "found"), "changed by", "other side",
+    "{here} changed a wrong reference count, other side {other}",
+    "{here} changed a wrong reference count",
+    "{cpu} {refcount_fault} reference count {object}, which was {found}",
+)
+
+# In the order of enum refcount_fault (workers/kernel/refcount.h).
+REFCOUNT_FAULTS = (
+    "took a reference from nobody by", "took too many references of",
+    "gave back what nobody had of", "did not expect to give back the last one of",
+)
+
 WORDS: dict[Kind, Words] = (
     {Kind.CLAIM: _CLAIM} | _MEMORY | _TEXT | _PROBES | _WAITING | _ORDER | _LOCKS
 )
@@ -327,6 +341,11 @@ HEXADECIMAL_KINDS = frozenset({
 def bytes_text(value: int) -> str:
     """Return bytes of an instruction, whose number is in the highest byte of `value`."""
     return value.to_bytes(8, "little")[: value >> 56].hex(" ")
+
+
+def refcount_fault(number: int) -> str:
+    """Return the words of ``enum refcount_fault``."""
+    return REFCOUNT_FAULTS[number] if number < len(REFCOUNT_FAULTS) else f"broke ({number})"
 
 
 def kind_of(number: int) -> Kind:

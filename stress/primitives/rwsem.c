@@ -39,5 +39,5 @@ TASK(2, both)
 
 FINAL_CHECK
 {
-	claim(written == 2 && value[0] == 2 && !rwsem_is_held(&sem), written, value[0]);
+	claim(written == 2 && value[0] == 2 && !rwsem_is_locked(&sem), written, value[0]);
 }

@@ -13,7 +13,15 @@ from testbed.explore.names import TEXT, Names
 from testbed.explore.process import Result
 from testbed.explore.story import KERNEL, Teller, thread_names
 from testbed.findings import Finding, Kind, Side, Story, TextBytes, Waiting, is_plumbing
-from testbed.kinds import BYTES, HEXADECIMAL, HEXADECIMAL_KINDS, WORDS, bytes_text, kind_of
+from testbed.kinds import (
+    BYTES,
+    HEXADECIMAL,
+    HEXADECIMAL_KINDS,
+    WORDS,
+    bytes_text,
+    kind_of,
+    refcount_fault,
+)
 from testbed.layout import Layout
 from testbed.report.addresses import TEXT_BASE, Addresses, text_spans
 from testbed.report.model import RunFacts, complete, excerpts, sentence, signal_name
@@ -156,6 +164,8 @@ def _value_text(
             return access_text(value)
         case "waiting_for" | "wait_kind":
             return WAITS[value] if value < len(WAITS) else str(value)
+        case "refcount_fault":
+            return refcount_fault(value)
         case "task":
             return threads.get(value, f"task {value}")
         case "signal":

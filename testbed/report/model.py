@@ -28,6 +28,7 @@ from testbed.kinds import (
     WORDS,
     bytes_text,
     kind_of,
+    refcount_fault,
 )
 from testbed.report.addresses import Addresses, is_text
 from testbed.report.timeline import merged_timeline
@@ -249,6 +250,8 @@ class _Reader:
         match name:
             case "signal":
                 return signal_name(value)
+            case "refcount_fault":
+                return refcount_fault(value)
             case "wait_kind":
                 return wait_name(value)
             case "task":

@@ -9,7 +9,8 @@ from testbed.report.timeline import STOP_STATES
 # In the order of enum wait_kind (shm_layout/task.h).
 WAIT_NAMES = (
     "none", "mutex", "completion", "spinlock", "cross-call", "grace-period", "stop-machine",
-    "poke-refs", "rwsem", "rcu-tasks", "rcu-tasks-trace", "srcu", "work",
+    "poke-refs", "rwsem", "rcu-tasks", "rcu-tasks-trace", "srcu", "rwlock", "seqcount",
+    "percpu-rwsem", "rcu-sync", "work",
 )
 NOT_A_HANG = ("none", "work")
 TASK_FREE, TASK_DEAD = 0, 3
@@ -82,13 +83,13 @@ def _on_its_cpu(tasks: Any, index: int) -> str:
 
 def _holders(kind: str, value: int, tasks: Any, nr_cpus: int) -> tuple[str, ...]:
     match kind:
-        case "mutex" | "rwsem" if 0 < value <= len(tasks):
+        case "mutex" | "rwsem" | "percpu-rwsem" if 0 < value <= len(tasks):
             return (_on_its_cpu(tasks, value - 1),)
         case "rcu-tasks" | "rcu-tasks-trace":
             field, mask = HOLDOUTS[kind]
             held = [n for n in range(len(tasks)) if int(tasks[n][field]) & mask]
             return tuple(_on_its_cpu(tasks, n) for n in held)
-        case "spinlock" if value:
+        case "spinlock" | "rwlock" | "seqcount" if value:
             return (f"CPU {value - 1}",)
         case "cross-call" | "grace-period" | "srcu":
             return tuple(f"CPU {cpu}" for cpu in range(min(nr_cpus, 64)) if value >> cpu & 1)

@@ -61,6 +61,19 @@ void wait_for_completion(struct completion *x)
 	spin_unlock_irqrestore(&x->lock, flags);
 }
 
+bool try_wait_for_completion(struct completion *x)
+{
+	bool done;
+	u32 flags;
+
+	if (!READ_ONCE(x->done))
+		return false;
+	flags = spin_lock_irqsave(&x->lock);
+	done = consume(x);
+	spin_unlock_irqrestore(&x->lock, flags);
+	return done;
+}
+
 bool completion_done(struct completion *x)
 {
 	u32 flags;

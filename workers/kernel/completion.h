@@ -18,10 +18,15 @@ struct completion {
 #define DECLARE_COMPLETION(name) struct completion name = COMPLETION_INIT(name)
 
 void init_completion(struct completion *x);
+/* To be completed anew. Nobody waits, and who was woken by complete_all() has returned. */
 void reinit_completion(struct completion *x);
 void wait_for_completion(struct completion *x);
+/* True if there was a completion to take, without waiting. Any context. */
+bool try_wait_for_completion(struct completion *x);
 bool completion_done(struct completion *x);
+/* One waiter, or the next one that comes, goes on. */
 void complete(struct completion *x);
+/* All waiters go on, and whoever comes later, until it is made to be completed anew. */
 void complete_all(struct completion *x);
 
 #endif

@@ -53,7 +53,7 @@ static struct cpuhp_step steps[CPUHP_ONLINE + 1] = {
 
 void check_cpus_held(void)
 {
-	if (unlikely(!rwsem_is_held(&cpu_hotplug_lock)))
+	if (unlikely(!rwsem_is_locked(&cpu_hotplug_lock)))
 		report_finding(FINDING_BAD_CONTEXT, NULL, (u64)__builtin_return_address(0),
 			       preempt_count(), irqs_disabled(), in_interrupt());
 }

@@ -14,6 +14,14 @@ struct rwsem_waiter {
 	u32 granted;          /* 1 = it holds the lock; who hands it over writes */
 };
 
+void init_rwsem(struct rw_semaphore *sem)
+{
+	*sem = (struct rw_semaphore){ 0 };
+	INIT_LIST_HEAD(&sem->waiters);
+	machine_lock_made(&sem->state);
+	machine_lock_made(&sem->wait_lock.owner);
+}
+
 /* Under wait_lock: may @waiter have it, next to those who have it now? If so, it has. */
 static bool grant(struct rw_semaphore *sem, const struct rwsem_waiter *waiter)
 {
@@ -87,24 +95,48 @@ static void check_not_own(const struct rw_semaphore *sem)
 		report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_RWSEM, (u64)sem, 1);
 }
 
-void down_read(struct rw_semaphore *sem)
+/* One reader more, if no writer has it and nobody waits. */
+static bool take_read(struct rw_semaphore *sem)
 {
 	u32 old = READ_ONCE(sem->state);
 
-	might_sleep();
-	check_not_own(sem);
-	task_keeps_cpu();
 	while (!(old & (RWSEM_WRITER | RWSEM_WAITERS))) {
 		u32 seen = cmpxchg(&sem->state, old, old + 1);
 
-		if (seen == old) {
-			machine_lock_acquired(&sem->state, LOCK_SHARED);
-			return;
-		}
+		if (seen == old)
+			return true;
 		old = seen;
 	}
-	wait_in_line(sem, false);
+	return false;
+}
+
+static bool take_write(struct rw_semaphore *sem)
+{
+	if (cmpxchg(&sem->state, 0, RWSEM_WRITER) != 0)
+		return false;
+	WRITE_ONCE(sem->owner, (u64)current);
+	return true;
+}
+
+void down_read(struct rw_semaphore *sem)
+{
+	might_sleep();
+	check_not_own(sem);
+	task_keeps_cpu();
+	if (!take_read(sem))
+		wait_in_line(sem, false);
 	machine_lock_acquired(&sem->state, LOCK_SHARED);
+}
+
+bool down_read_trylock(struct rw_semaphore *sem)
+{
+	bool taken = take_read(sem);
+
+	if (!taken)
+		return false;
+	task_keeps_cpu();
+	machine_lock_acquired(&sem->state, LOCK_SHARED | LOCK_TRY);
+	return true;
 }
 
 void up_read(struct rw_semaphore *sem)
@@ -125,22 +157,53 @@ void down_write(struct rw_semaphore *sem)
 	might_sleep();
 	check_not_own(sem);
 	task_keeps_cpu();
-	if (cmpxchg(&sem->state, 0, RWSEM_WRITER) == 0)
-		WRITE_ONCE(sem->owner, (u64)current);
-	else
+	if (!take_write(sem))
 		wait_in_line(sem, true);
 	machine_lock_acquired(&sem->state, 0);
+}
+
+bool down_write_trylock(struct rw_semaphore *sem)
+{
+	bool taken = take_write(sem);
+
+	if (!taken)
+		return false;
+	task_keeps_cpu();
+	machine_lock_acquired(&sem->state, LOCK_TRY);
+	return true;
 }
 
 void up_write(struct rw_semaphore *sem)
 {
 	machine_lock_released(&sem->state);
-	if (unlikely(READ_ONCE(sem->owner) != (u64)current))
-		report_finding(FINDING_BAD_STATE, NULL, (u64)sem, READ_ONCE(sem->owner),
-			       (u64)current);
+	rwsem_assert_held_write(sem);
 	/* Nobody's before it is free: the next writer says that it is its own. */
 	WRITE_ONCE(sem->owner, 0);
 	if (atomic_fetch_and(~RWSEM_WRITER, &sem->state) & RWSEM_WAITERS)
 		wake_waiters(sem);
 	task_lets_cpu_go();
+}
+
+void downgrade_write(struct rw_semaphore *sem)
+{
+	rwsem_assert_held_write(sem);
+	machine_lock_released(&sem->state);
+	machine_lock_acquired(&sem->state, LOCK_SHARED | LOCK_TRY);
+	WRITE_ONCE(sem->owner, 0);
+	/* From alone to one reader at once: no writer comes between. */
+	if (atomic_fetch_add(1 - RWSEM_WRITER, &sem->state) & RWSEM_WAITERS)
+		wake_waiters(sem);
+}
+
+__passed_over void rwsem_assert_held(const struct rw_semaphore *sem)
+{
+	if (unlikely(!rwsem_is_locked(sem)))
+		report_finding(FINDING_BAD_STATE, NULL, (u64)sem, READ_ONCE(sem->state), 1);
+}
+
+__passed_over void rwsem_assert_held_write(const struct rw_semaphore *sem)
+{
+	if (unlikely(READ_ONCE(sem->owner) != (u64)current))
+		report_finding(FINDING_BAD_STATE, NULL, (u64)sem, READ_ONCE(sem->owner),
+			       (u64)current);
 }

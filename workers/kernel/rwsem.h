@@ -28,10 +28,27 @@ void up_read(struct rw_semaphore *sem);
 __passed_over void down_write(struct rw_semaphore *sem);
 void up_write(struct rw_semaphore *sem);
 
+void init_rwsem(struct rw_semaphore *sem);
+/* False instead of waiting, also for who came before. Any task. */
+__passed_over bool down_read_trylock(struct rw_semaphore *sem);
+__passed_over bool down_write_trylock(struct rw_semaphore *sem);
+/* The writer goes on as a reader: nobody writes in between, and readers that wait come in. */
+void downgrade_write(struct rw_semaphore *sem);
+
 /* By anybody, for reading or for writing. */
-static inline bool rwsem_is_held(const struct rw_semaphore *sem)
+static inline bool rwsem_is_locked(const struct rw_semaphore *sem)
 {
 	return READ_ONCE(sem->state) & ~RWSEM_WAITERS;
 }
+
+/* Somebody waits. */
+static inline bool rwsem_is_contended(const struct rw_semaphore *sem)
+{
+	return READ_ONCE(sem->state) & RWSEM_WAITERS;
+}
+
+/* Report who relies on it while nobody holds it; for writing: while the caller does not. */
+void rwsem_assert_held(const struct rw_semaphore *sem);
+void rwsem_assert_held_write(const struct rw_semaphore *sem);
 
 #endif

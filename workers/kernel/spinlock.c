@@ -69,3 +69,20 @@ void spin_unlock_irqrestore(spinlock_t *lock, u32 flags)
 	local_irq_restore(flags);
 	preempt_enable();
 }
+
+bool spin_trylock_irqsave(spinlock_t *lock, u32 *flags)
+{
+	*flags = local_irq_save();
+	if (spin_trylock(lock))
+		return true;
+	local_irq_restore(*flags);
+	return false;
+}
+
+__passed_over void assert_spin_locked(const spinlock_t *lock)
+{
+	u32 owner = READ_ONCE(lock->owner);
+
+	if (unlikely(owner != smp_processor_id() + 1))
+		report_finding(FINDING_BAD_STATE, NULL, (u64)lock, owner, smp_processor_id() + 1);
+}

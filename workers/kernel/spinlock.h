@@ -11,6 +11,17 @@ typedef struct {
 
 #define DEFINE_SPINLOCK(name) spinlock_t name
 
+static inline void spin_lock_init(spinlock_t *lock)
+{
+	WRITE_ONCE(lock->owner, 0);
+	machine_lock_made(&lock->owner);
+}
+
+static inline bool spin_is_locked(const spinlock_t *lock)
+{
+	return READ_ONCE(lock->owner);
+}
+
 /* Without preemption control: for who has interrupts off already (the scheduler). */
 __passed_over void raw_spin_lock(u32 *owner);
 void raw_spin_unlock(u32 *owner);
@@ -20,5 +31,9 @@ __passed_over bool spin_trylock(spinlock_t *lock);
 void spin_unlock(spinlock_t *lock);
 __passed_over u32 spin_lock_irqsave(spinlock_t *lock);
 void spin_unlock_irqrestore(spinlock_t *lock, u32 flags);
+__passed_over bool spin_trylock_irqsave(spinlock_t *lock, u32 *flags);
+
+/* Report who relies on the lock and does not hold it, on this CPU. */
+void assert_spin_locked(const spinlock_t *lock);
 
 #endif

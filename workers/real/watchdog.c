@@ -100,12 +100,15 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 	switch (task->wait.kind) {
 	case WAIT_MUTEX:
 	case WAIT_RWSEM:
+	case WAIT_PERCPU_RWSEM:
 		return value && value <= MAX_TASKS ? &the_machine->task[value - 1] : NULL;
 	case WAIT_RCU_TASKS:
 		return rcu_tasks_holder();
 	case WAIT_RCU_TASKS_TRACE:
 		return rcu_tasks_trace_holder();
 	case WAIT_SPINLOCK:
+	case WAIT_RWLOCK:
+	case WAIT_SEQCOUNT:
 		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;
 	case WAIT_CROSS_CALL:
 	case WAIT_GRACE_PERIOD:

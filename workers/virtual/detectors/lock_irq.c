@@ -121,14 +121,14 @@ static void check_interrupts(u32 lock, enum lock_use use, u64 frame)
 	}
 }
 
-static void check_calls(u32 lock, u64 frame)
+static void check_uses(u32 lock, enum lock_use under, enum lock_use off, u64 frame)
 {
-	u32 both = locks[lock].cpus[CALLED_UNDER] & locks[lock].cpus[WANTED_IRQS_OFF];
+	u32 both = locks[lock].cpus[under] & locks[lock].cpus[off];
 
 	for (; both; both &= both - 1) {
 		u32 cpu = __builtin_ctz(both);
-		const struct lock_use_place *called = place_of(lock, CALLED_UNDER, cpu);
-		const struct lock_use_place *wanted = place_of(lock, WANTED_IRQS_OFF, cpu);
+		const struct lock_use_place *called = place_of(lock, under, cpu);
+		const struct lock_use_place *wanted = place_of(lock, off, cpu);
 		struct side other;
 
 		if (called->held & wanted->held)
@@ -139,6 +139,15 @@ static void check_calls(u32 lock, u64 frame)
 			lock_caller(&wanted->place),
 		});
 	}
+}
+
+static void check_calls(u32 lock, u64 frame)
+{
+	check_uses(lock, CALLED_UNDER_ALONE, WANTED_IRQS_OFF_ALONE, frame);
+	check_uses(lock, CALLED_UNDER_ALONE, WANTED_IRQS_OFF, frame);
+	/* Two readers: only with a writer between them. */
+	if (locks[lock].written)
+		check_uses(lock, CALLED_UNDER, WANTED_IRQS_OFF_ALONE, frame);
 }
 
 void lock_irq_check(u64 frame)

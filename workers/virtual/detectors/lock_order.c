@@ -207,7 +207,7 @@ static bool note_use(u32 lock, enum lock_use use, u32 cpu, u64 held, const struc
 	*cpus |= 1u << cpu;
 	if (use == USED_IN_IRQ || use == USED_IN_IRQ_ALONE)
 		locks_in_irq |= 1UL << lock;
-	if (use == CALLED_UNDER)
+	if (use == CALLED_UNDER || use == CALLED_UNDER_ALONE)
 		locks_called_under |= 1UL << lock;
 	known->held = held;
 	known->place = *place;
@@ -231,18 +231,22 @@ static u64 held_besides(const struct holder *holder, const struct held_lock *hel
 static bool note_uses(const struct holder *holder, const struct held_lock *held, u32 cpu,
 		      bool irqs_off)
 {
-	bool alone = !(held->flags & LOCK_RECURSIVE), changed = false;
+	bool wants_alone = !(held->flags & LOCK_RECURSIVE), changed = false;
+	bool is_alone = !(held->flags & LOCK_SHARED);
 	u64 besides = held_besides(holder, held);
 
 	if (!(held->flags & LOCK_TRY)) {
-		if (irqs_off && alone)
-			changed = note_use(held->lock, WANTED_IRQS_OFF, cpu, besides, &held->place);
+		if (irqs_off)
+			changed = note_use(held->lock,
+					   wants_alone ? WANTED_IRQS_OFF_ALONE : WANTED_IRQS_OFF,
+					   cpu, besides, &held->place);
 		if (held->in_irq)
-			changed |= note_use(held->lock, alone ? USED_IN_IRQ_ALONE : USED_IN_IRQ,
-					    cpu, besides, &held->place);
+			changed |= note_use(held->lock,
+					    wants_alone ? USED_IN_IRQ_ALONE : USED_IN_IRQ, cpu,
+					    besides, &held->place);
 	}
 	if (!irqs_off)
-		changed |= note_use(held->lock, alone ? USED_IRQS_ON_ALONE : USED_IRQS_ON, cpu,
+		changed |= note_use(held->lock, is_alone ? USED_IRQS_ON_ALONE : USED_IRQS_ON, cpu,
 				    besides, &held->place);
 	return changed;
 }
@@ -398,10 +402,11 @@ noinline void machine_waits_for_cpus(u64 mask)
 	lock_note_place(&place, cpu, (const u64 *)frame);
 	for (u32 n = 0; n < holder->count; n++) {
 		struct held_lock *held = &holder->held[n];
-		u64 left = held->flags & LOCK_RECURSIVE || held->lock == NO_LOCK ? 0 : mask;
+		u64 left = held->lock == NO_LOCK ? 0 : mask;
+		enum lock_use use = held->flags & LOCK_SHARED ? CALLED_UNDER : CALLED_UNDER_ALONE;
 
 		for (; left; left &= left - 1)
-			changed |= note_use(held->lock, CALLED_UNDER, __builtin_ctzl(left),
+			changed |= note_use(held->lock, use, __builtin_ctzl(left),
 					    held_besides(holder, held), &place);
 	}
 	if (changed)

@@ -64,14 +64,19 @@ struct held_lock {
 	struct lock_place place;
 };
 
-/* What CPUs did with a lock; bit n is CPU n. "Alone" leaves readers that may recurse out. */
+/*
+ * What CPUs did with a lock; bit n is CPU n. Who has it alone makes everybody wait; who has
+ * it with others makes those wait that want it alone, or after a writer that does.
+ */
 enum lock_use {
-	USED_IN_IRQ,          /* an interrupt waits for it */
-	USED_IN_IRQ_ALONE,
-	USED_IRQS_ON,         /* held while an interrupt may come */
+	USED_IN_IRQ,          /* an interrupt waits for it, though it may recurse */
+	USED_IN_IRQ_ALONE,    /* and may not */
+	USED_IRQS_ON,         /* held with others while an interrupt may come */
 	USED_IRQS_ON_ALONE,
-	WANTED_IRQS_OFF,      /* waited for with interrupts off */
-	CALLED_UNDER,         /* held while that CPU was waited for */
+	WANTED_IRQS_OFF,      /* waited for with interrupts off by who may recurse */
+	WANTED_IRQS_OFF_ALONE,
+	CALLED_UNDER,         /* held with others while that CPU was waited for */
+	CALLED_UNDER_ALONE,
 	LOCK_USES
 };
 

@@ -7,7 +7,9 @@
 #include <kernel/mutex.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/rcu_tasks_trace.h>
+#include <kernel/rwlock.h>
 #include <kernel/rwsem.h>
+#include <kernel/seqlock.h>
 
 /* Who must act; a mask has one bit for each CPU that has not. */
 static u32 first_cpu(u64 mask)
@@ -48,6 +50,23 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 		waiting->what = WAITING_WRITE_LOCK;
 		waiting->value = ((const struct rw_semaphore *)note->object)->state;
 		wait_for_task(waiting, ((const struct rw_semaphore *)note->object)->owner);
+		break;
+	case WAIT_RWLOCK:
+		waiting->what = WAITING_WRITE_LOCK;
+		waiting->value = ((const rwlock_t *)note->object)->counts;
+		waiting->waits_for = ((const rwlock_t *)note->object)->writer - 1;
+		break;
+	case WAIT_SEQCOUNT:
+		waiting->value = ((const seqcount_t *)note->object)->sequence;
+		waiting->waits_for = note->value - 1;
+		break;
+	case WAIT_PERCPU_RWSEM:
+		waiting->what = WAITING_WRITE_LOCK;
+		if (note->value)
+			wait_for_task(waiting, (u64)&the_machine->task[note->value - 1]);
+		break;
+	case WAIT_RCU_SYNC:
+		waiting->what = WAITING_GRACE_PERIOD;
 		break;
 	case WAIT_RCU_TASKS:
 		waiting->what = WAITING_GRACE_PERIOD;
