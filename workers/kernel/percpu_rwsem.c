@@ -248,7 +248,5 @@ bool percpu_is_read_locked(const struct percpu_rw_semaphore *sem)
 
 bool percpu_rwsem_is_held(const struct percpu_rw_semaphore *sem)
 {
-	/* Mostly by the caller, on this CPU. */
-	return READ_ONCE(sem->readers[smp_processor_id()].count) ||
-	       percpu_is_write_locked(sem) || has_readers(sem);
+	return percpu_is_write_locked(sem) || has_readers(sem);
 }
