@@ -6,6 +6,7 @@ hit inside another handler was counted as missed; the result is right. Meanwhile
 register, unregister, enable, disable, aggregate, register in batches and replace instructions.
 """
 
+from testbed import onoff
 from testbed.harness import Counters, HarnessError, Option, Run
 from testbed.text.image import Image
 from testbed.text.model import TEXT_BASE, FunctionFlag, InsnClass, InsnFlag, TextFunction
@@ -30,6 +31,7 @@ OPTIONS = (
     Option("write_delay", 0, "Pause between the bytes of a write to text, cycles.", minimum=0),
     Option("fail_arm", 0, "Arming fails once in so many times; 0 = never.", minimum=0),
     Option("fail_alloc", 0, "Allocating fails once in so many times; 0 = never.", minimum=0),
+    onoff.ONOFF,
 )
 
 SLOTS, ALTERNATIVES = 8, 4
@@ -71,6 +73,7 @@ def setup(run: Run) -> None:
     fill_functions(run, functions)
     fill_slots(run, functions)
     start(run, storm_at, callers)
+    onoff.start(run)
 
 
 def testable(image: Image) -> list[TextFunction]:
@@ -219,4 +222,5 @@ def counters(run: Run) -> Counters:
     counts = run.state.get("counts")
     if counts is None:
         return {}
-    return {shown: int(counts[name].sum()) for shown, name in COUNTED.items()}
+    counted = {shown: int(counts[name].sum()) for shown, name in COUNTED.items()}
+    return {**counted, **onoff.counters(run)}
