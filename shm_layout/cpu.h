@@ -71,11 +71,11 @@ struct cpu {
 	u32 online;           /* 1 = takes part; the coordinator writes too */
 	u32 in_eqs;           /* 1 = idle, RCU does not watch */
 	u32 leaving;          /* enum cpu_leaving; under runqueue_lock, too */
-	u32 pad1;
 
 	/* Scheduler: under runqueue_lock, whose holder has interrupts off. */
 	u32 runqueue_lock;
 	u32 nr_running;       /* runnable tasks without the idle task */
+	u32 woken;            /* tasks that woke while CPU_ASKS_TASKS, modulo 2^32 */
 	struct list_head runqueue;
 
 	/* Sleeping and waking: real machine. */

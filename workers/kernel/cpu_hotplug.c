@@ -116,25 +116,28 @@ static int run_on(u32 cpu, cpuhp_callback_t call)
  */
 static int close_cpu(unsigned int cpu)
 {
-	const u32 *nr_running = &this_cpu()->nr_running;
+	const u32 *woken = &this_cpu()->woken;
 	u64 began = machine_now();
 
 	sched_cpu_asks();
-	while (!sched_cpu_close()) {
-		if (machine_now() - began > PARK_PATIENCE_NS) {
-			sched_cpu_open();
-			return -EBUSY;
-		}
-		if (READ_ONCE(*nr_running) > 1) {
+	for (;;) {
+		u32 before = READ_ONCE(*woken);
+		int error = sched_cpu_close();
+
+		if (!error)
+			return 0;
+		if (machine_now() - began > PARK_PATIENCE_NS)
+			break;
+		if (error == -EBUSY) {
 			yield();
 			continue;
 		}
-		/* A task that sleeps has to be woken, and to let go. */
 		rcu_tasks_wait_begin();
-		machine_relax_while(nr_running, 1);
+		machine_relax_while(woken, before);
 		rcu_tasks_wait_end();
 	}
-	return 0;
+	sched_cpu_open();
+	return -EBUSY;
 }
 
 static int open_cpu(unsigned int cpu)

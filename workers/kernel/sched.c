@@ -3,6 +3,7 @@
  * One run queue per CPU. Tasks never migrate, so a task that is picked has
  * always been switched out completely: by this very CPU.
  */
+#include <error.h>
 #include <finding.h>
 #include <kernel/cpu_hotplug.h>
 #include <kernel/rcu.h>
@@ -48,15 +49,21 @@ static bool takes_task(const struct cpu *cpu, const struct task_struct *task)
 {
 	u32 leaving = READ_ONCE(cpu->leaving);
 
-	if (likely(leaving < CPU_CLOSED))
-		return true;
-	return leaving == CPU_CLOSED &&
-	       (task->class == TASK_STOPPER || READ_ONCE(task->kthread) & KTHREAD_PER_CPU);
+	return likely(leaving < CPU_CLOSED) ||
+	       (leaving == CPU_CLOSED &&
+		(task->class == TASK_STOPPER || READ_ONCE(task->kthread) & KTHREAD_PER_CPU));
 }
 
 static void put_aside(struct cpu *cpu, struct task_struct *task)
 {
 	list_add_tail(&task->run, per_cpu_ptr(tasks_aside, cpu->id));
+}
+
+/* Who asks the tasks of @cpu to park may wait for those that sleep. */
+static void note_woken(struct cpu *cpu)
+{
+	WRITE_ONCE(cpu->woken, cpu->woken + 1);
+	machine_wake(&cpu->woken);
 }
 
 /* The running task gave its CPU up, could go on, and has nothing that others need. */
@@ -196,6 +203,8 @@ bool wake_up_process(struct task_struct *task)
 			put_aside(cpu, task);
 		} else if (!task->on_rq) {
 			enqueue(cpu, task);
+			if (unlikely(READ_ONCE(cpu->leaving) == CPU_ASKS_TASKS))
+				note_woken(cpu);
 			if (task->class == TASK_NORMAL) {
 				list_del(&task->run);
 				list_add(&task->run, &cpu->runqueue);
@@ -365,19 +374,22 @@ void sched_cpu_asks(void)
 	set_leaving(CPU_ASKS_TASKS);
 }
 
-bool sched_cpu_close(void)
+int sched_cpu_close(void)
 {
 	struct cpu *cpu = this_cpu();
-	bool quiet;
 	u32 flags = local_irq_save();
+	int error = 0;
 
 	raw_spin_lock(&cpu->runqueue_lock);
-	quiet = cpu->nr_running == 1 && !cpu->keepers;
-	if (quiet)
+	if (cpu->nr_running > 1)
+		error = -EBUSY;
+	else if (cpu->keepers)
+		error = -EAGAIN;
+	else
 		WRITE_ONCE(cpu->leaving, CPU_CLOSED);
 	raw_spin_unlock(&cpu->runqueue_lock);
 	local_irq_restore(flags);
-	return quiet;
+	return error;
 }
 
 void sched_cpu_dying(void)

@@ -58,11 +58,12 @@ struct wait_note wait_begin(enum wait_kind kind, const void *object, u64 value);
 void wait_end(struct wait_note before);
 
 /*
- * Called by cpu_hotplug.c on the CPU itself, see enum cpu_leaving. sched_cpu_close(): false
- * while a task can run, or sleeps and keeps the CPU.
+ * Called by cpu_hotplug.c on the CPU itself, see enum cpu_leaving. sched_cpu_close(): -EBUSY
+ * while a task can run, -EAGAIN while one that sleeps keeps the CPU: cpu->woken changes before
+ * that does.
  */
 void sched_cpu_asks(void);
-bool sched_cpu_close(void);
+int sched_cpu_close(void);
 void sched_cpu_dying(void);
 void sched_cpu_starting(void);
 void sched_cpu_open(void);
