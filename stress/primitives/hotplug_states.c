@@ -7,7 +7,7 @@
 
 enum step { PREPARE = 1, FIRST, SECOND, STEPS };
 
-static u64 trail;             /* steps that were called, four bits each: 8 is added on the way down */
+static u64 trail;             /* steps called, four bits each: 8 is added on the way down */
 static u32 failing;           /* step whose callbacks fail; 0 = none; 8 is added for a teardown */
 static struct task_struct *worker;
 static u64 turns;
