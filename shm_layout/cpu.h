@@ -13,8 +13,11 @@
 #define IRQ_REQUEST 0x8       /* Python asks for something */
 #define IRQ_YIELD 0x10        /* real machine: its time on this core is over */
 #define IRQ_GIVE_WAY 0x20     /* real machine: another CPU of its core is waited for */
+#define IRQ_TIMER 0x40        /* the moment has come that this CPU asked for: cpu->timer */
+#define IRQ_WORK 0x80         /* what interrupts and NMIs put off: irq_work, softirqs */
 #define IRQ_DEVICE(line) (0x100u << (line)) /* a device, by its line of this CPU */
 #define IRQ_DEVICES 0xff00u
+#define IRQ_REARM 0x10000u    /* another CPU has armed a timer of this one */
 
 #define IRQ_LINES 8           /* of each CPU: devices and sources of NMIs have one each */
 
@@ -40,7 +43,7 @@ struct frozen {
 struct cpu {
 	/* Interrupt state: the owner's alone, except irq_pending (atomic, all). */
 	u32 irq_off;          /* 1 = interrupts disabled; read by all who check */
-	u32 preempt_count;    /* 0 = preemptible; also the RCU reader's nesting */
+	u32 preempt_count;    /* 0 = preemptible; also the RCU reader's nesting; see irqflags.h */
 	u32 irq_pending;      /* IRQ_* bits */
 	u32 irq_depth;        /* nesting of interrupt handlers */
 	u32 preempt_work;     /* PREEMPT_WORK_*: looked at when the count falls to 0 */
@@ -95,6 +98,7 @@ struct cpu {
 	u32 nmi_off;          /* real machine: nesting of what no NMI may come into; owner */
 	u32 pad2;
 
+	u64 timer;            /* when IRQ_TIMER comes next, jiffies; 0 = never; the machine's */
 	struct frozen frozen;
 	struct ring ring;
 } __cacheline_aligned;
@@ -112,5 +116,7 @@ static_assert(offsetof(struct cpu, sleeping) == 3 * CACHE_LINE, "the scheduler f
 #define PREEMPT_WORK_QS 0x2      /* a grace period waits for this CPU */
 #define PREEMPT_WORK_EXPIRED 0x4 /* the running task's time is up */
 #define PREEMPT_WORK_SRCU 0x100  /* somebody waits for readers of SRCU to leave here */
+#define PREEMPT_WORK_SOFTIRQ(nr) (0x10000u << (nr)) /* it was raised, and has not begun */
+#define PREEMPT_WORK_SOFTIRQS 0xffff0000u
 
 #endif

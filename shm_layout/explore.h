@@ -28,7 +28,7 @@
  * Agents: who can be given the next step. Bit n of a mask of agents is agent n.
  * A CPU does its pending operation and goes on to the next one; a drain commits
  * the oldest store of a CPU's buffer; an interrupt is taken by a CPU; a tick
- * makes the interrupt of its timer or of a device pending, or is an NMI.
+ * makes the interrupt of its timers or of a device pending, or is an NMI.
  */
 enum agent_kind { AGENT_CPU, AGENT_DRAIN, AGENT_IRQ, AGENT_TICK };
 #define AGENT(kind, cpu) ((kind) * VIRTUAL_CPUS + (cpu))
@@ -166,7 +166,7 @@ enum event_kind {
 	EVENT_KIND_FULL,      /* the buffer has room for so many bytes */
 	EVENT_KIND_DRAIN,
 	EVENT_KIND_IRQ,       /* an interrupt is taken */
-	EVENT_KIND_TICK,      /* its timer or a device interrupts; value: line + 1; 0 = timer */
+	EVENT_KIND_TICK,      /* something interrupts; value: line + 1; 0 = tick; 9 = timer */
 	EVENT_KIND_IDLE,      /* an interrupt is pending */
 	EVENT_KIND_SWITCH,    /* the CPU goes to another task */
 	EVENT_KIND_CREATE,    /* a thread is made */
@@ -207,6 +207,10 @@ enum waiting_for {
 	WAITING_CROSS_CALL,   /* a CPU to do what object says */
 	WAITING_GRACE_PERIOD, /* a CPU to pass through a quiescent state */
 	WAITING_STOP_MACHINE, /* other stoppers to come to the same state */
+	WAITING_TIMER,        /* the function of a timer to return */
+	WAITING_FLUSH,        /* work to be done */
+	WAITING_QUEUE,        /* a wake-up by way of a wait queue */
+	WAITING_IRQ_WORK,     /* its function to return */
 };
 
 /* A CPU that waits for ever. */

@@ -74,6 +74,7 @@ struct machine {
 	s32 coordinator;      /* pid */
 	s32 boot_error;       /* -errno of what failed while booting */
 	u32 boot_step;        /* which step that was */
+	u64 jiffies;          /* virtual machine: what time it is, ticks; its CPUs write */
 
 	struct finding finding[MAX_FINDINGS];
 	struct request request[MAX_REQUESTS];

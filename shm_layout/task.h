@@ -45,6 +45,11 @@ enum wait_kind {
 	WAIT_PERCPU_RWSEM,    /* object = percpu_rw_semaphore; value = its writer, as for rwsem */
 	WAIT_RCU_SYNC,        /* object = rcu_sync, whose grace period another one waits for */
 	WAIT_WORK,            /* a kernel thread without work: never a hang */
+	WAIT_TIMEOUT,         /* a timer at the latest: never a hang; value = when, jiffies */
+	WAIT_TIMER,           /* object = timer; value = cpu + 1 that runs its function */
+	WAIT_FLUSH,           /* object = work, or its queue; value = its worker's index + 1 */
+	WAIT_QUEUE,           /* object = wait queue */
+	WAIT_IRQ_WORK,        /* object = irq_work */
 	WAIT_KINDS
 };
 
@@ -82,6 +87,7 @@ struct task_struct {
 	u64 nivcsw;           /* involuntary switches; its CPU adds */
 	struct wait_note wait;/* its task writes, the watchdog reads */
 	u64 parked_frame;     /* frame pointer while it does not run, for reports; 0 = runs */
+	u64 worker;           /* its struct worker, told when it sleeps; 0 = none; it writes */
 
 	s32 tid;              /* OS thread id; its thread writes; 0 = none */
 	u32 tasks_rcu;        /* TASKS_RCU_*; atomic */
@@ -90,7 +96,7 @@ struct task_struct {
 	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
 	u32 trc_nesting;      /* see rcu_tasks_trace.h; its CPU writes */
 	u32 trc_special;      /* TRC_*; atomic */
-	u64 scratch[5];       /* the harness's own */
+	u64 scratch[4];       /* the harness's own */
 } __cacheline_aligned;
 
 #define KTHREAD_SHOULD_STOP 0x1  /* asked to end */

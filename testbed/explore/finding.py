@@ -34,6 +34,7 @@ WAITS = (
     "word", "mutex", "the end of a thread", "condition variable", "read lock", "write lock",
     "semaphore", "barrier", "initialization", "a change of anything",
     "spinlock", "completion", "cross-call", "grace-period", "stop-machine",
+    "timer", "flush of", "wait queue", "irq_work",
 )
 ACCESS_WRITE, ACCESS_PLAIN, ACCESS_LOCKED = 1, 2, 4
 NOBODY = 255

@@ -24,6 +24,9 @@ GAP = 12
 
 BREAKPOINT = 0xCC
 
+# The value of a tick that is the time of a timer: see EVENT_KIND_TICK in shm_layout/explore.h.
+TIMER_SOURCE = 9
+
 WRITES = ("store", "rmw", "drain")
 ACCESSES = ("load", "await", *WRITES)
 # Of interest whatever they touch.
@@ -370,6 +373,8 @@ class Teller:
             case "irq":
                 return "takes an interrupt"
             case "tick":
+                if event.value == TIMER_SOURCE:
+                    return "the time of a timer has come"
                 return f"device {event.value - 1} interrupts" if event.value else "timer fires"
             case "nmi":
                 return "returns from the NMI" if event.value else "takes an NMI"

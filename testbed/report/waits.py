@@ -10,9 +10,9 @@ from testbed.report.timeline import STOP_STATES
 WAIT_NAMES = (
     "none", "mutex", "completion", "spinlock", "cross-call", "grace-period", "stop-machine",
     "poke-refs", "rwsem", "rcu-tasks", "rcu-tasks-trace", "srcu", "rwlock", "seqcount",
-    "percpu-rwsem", "rcu-sync", "work",
+    "percpu-rwsem", "rcu-sync", "work", "timeout", "timer", "flush", "wait-queue", "irq-work",
 )
-NOT_A_HANG = ("none", "work")
+NOT_A_HANG = ("none", "work", "timeout")
 TASK_FREE, TASK_DEAD = 0, 3
 
 # Which tasks hold a grace period: the bits of TASKS_RCU_HOLDOUT, and of TRC_HOLDOUT.
@@ -83,13 +83,13 @@ def _on_its_cpu(tasks: Any, index: int) -> str:
 
 def _holders(kind: str, value: int, tasks: Any, nr_cpus: int) -> tuple[str, ...]:
     match kind:
-        case "mutex" | "rwsem" | "percpu-rwsem" if 0 < value <= len(tasks):
+        case "mutex" | "rwsem" | "percpu-rwsem" | "flush" if 0 < value <= len(tasks):
             return (_on_its_cpu(tasks, value - 1),)
         case "rcu-tasks" | "rcu-tasks-trace":
             field, mask = HOLDOUTS[kind]
             held = [n for n in range(len(tasks)) if int(tasks[n][field]) & mask]
             return tuple(_on_its_cpu(tasks, n) for n in held)
-        case "spinlock" | "rwlock" | "seqcount" if value:
+        case "spinlock" | "rwlock" | "seqcount" | "timer" if value:
             return (f"CPU {value - 1}",)
         case "cross-call" | "grace-period" | "srcu":
             return tuple(f"CPU {cpu}" for cpu in range(min(nr_cpus, 64)) if value >> cpu & 1)

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupts on and off, preemption on and off. */
+/*
+ * Interrupts on and off, preemption on and off.
+ *
+ * cpu->preempt_count has three parts, as in the kernel: how often preemption was turned
+ * off, whether the CPU runs softirqs, and how often they were turned off.
+ * Source: Linux include/linux/preempt.h (v6.12).
+ */
 #ifndef WORKERS_IRQFLAGS_H
 #define WORKERS_IRQFLAGS_H
 
@@ -75,6 +81,21 @@ static inline void preempt_enable(void)
 static inline u32 preempt_count(void)
 {
 	return READ_ONCE(this_cpu()->preempt_count);
+}
+
+#define SOFTIRQ_OFFSET 0x100          /* the CPU runs softirqs */
+#define SOFTIRQ_DISABLE_OFFSET 0x200  /* local_bh_disable() */
+#define SOFTIRQ_MASK 0xff00
+
+/* Softirqs are off, or it is one. */
+static inline bool in_softirq(void)
+{
+	return preempt_count() & SOFTIRQ_MASK;
+}
+
+static inline bool in_serving_softirq(void)
+{
+	return preempt_count() & SOFTIRQ_OFFSET;
 }
 
 static inline bool in_nmi(void)

@@ -112,6 +112,24 @@ int machine_start_task(struct task_struct *task);
 /* Pending interrupts of this CPU, which are no longer pending after this. */
 u32 machine_take_irqs(void);
 
+/*
+ * What time it is, in ticks of NSEC_PER_JIFFY of machine time; no CPU sees it go back.
+ * On a machine whose time is nobody's clock it stands still until a timer interrupts.
+ */
+u64 machine_jiffies(void);
+
+/*
+ * Interrupt this CPU by IRQ_TIMER once, when machine_jiffies() has come to @when, instead
+ * of when it was to be before; 0 = never. Interrupts are off.
+ */
+void machine_timer_program(u64 when);
+
+/*
+ * In an interrupt that was no poll: others may come into it from now on (@open), like into a
+ * task, or no more. Interrupts are off.
+ */
+void machine_open_irqs(bool open);
+
 /* Lines of this CPU (bits) that an NMI came of, and that are not pending after this. In an NMI. */
 u32 machine_take_nmis(void);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Completions. The waiter leaves only under the lock, so one on a stack may go when it returns. */
 #include <kernel/completion.h>
-#include <kernel/sched.h>
+#include <kernel/timer.h>
 
 struct completion_waiter {
 	struct list_head list;
@@ -31,9 +31,11 @@ static bool consume(struct completion *x)
 	return true;
 }
 
-void wait_for_completion(struct completion *x)
+/* Ticks that were left of @timeout, at least 1; 0 = it timed out. */
+static u64 wait_for(struct completion *x, u64 timeout)
 {
 	struct completion_waiter waiter = { .task = current };
+	bool taken = true;
 	struct wait_note before;
 	u32 flags;
 
@@ -41,7 +43,7 @@ void wait_for_completion(struct completion *x)
 	flags = spin_lock_irqsave(&x->lock);
 	if (consume(x)) {
 		spin_unlock_irqrestore(&x->lock, flags);
-		return;
+		return timeout ?: 1;
 	}
 	INIT_LIST_HEAD(&waiter.list);
 	before = wait_begin(WAIT_COMPLETION, x, 0);
@@ -51,14 +53,28 @@ void wait_for_completion(struct completion *x)
 			list_add_tail(&waiter.list, &x->waiters);
 		set_current_blocked();
 		spin_unlock_irqrestore(&x->lock, flags);
-		schedule();
+		timeout = schedule_timeout(timeout);
 		flags = spin_lock_irqsave(&x->lock);
-	} while (!consume(x));
+		taken = consume(x);
+	} while (!taken && timeout);
 	set_current_running();
 	wait_end(before);
 	if (!list_empty(&waiter.list))
 		list_del(&waiter.list);
 	spin_unlock_irqrestore(&x->lock, flags);
+	if (!taken)
+		return 0;
+	return timeout ?: 1;
+}
+
+void wait_for_completion(struct completion *x)
+{
+	wait_for(x, MAX_SCHEDULE_TIMEOUT);
+}
+
+u64 wait_for_completion_timeout(struct completion *x, u64 timeout)
+{
+	return wait_for(x, timeout);
 }
 
 bool try_wait_for_completion(struct completion *x)

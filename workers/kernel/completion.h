@@ -23,6 +23,8 @@ void reinit_completion(struct completion *x);
 void wait_for_completion(struct completion *x);
 /* True if there was a completion to take, without waiting. Any context. */
 bool try_wait_for_completion(struct completion *x);
+/* At most @timeout ticks; returns what was left of them, at least 1, or 0 = it timed out. */
+u64 wait_for_completion_timeout(struct completion *x, u64 timeout);
 bool completion_done(struct completion *x);
 /* One waiter, or the next one that comes, goes on. */
 void complete(struct completion *x);

@@ -6,11 +6,13 @@
 #include <kernel/sched.h>
 #include <kernel/slab.h>
 #include <kernel/stop_machine.h>
+#include <kernel/timer.h>
 
 void kernel_early_init(void)
 {
 	sched_init();
 	slab_init();
+	timers_init();
 }
 
 /* CPU 0's first task: every CPU is up and idle. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Interrupts: what is pending is taken with interrupts off, then the task may be preempted.
+ * Interrupts: what is pending is taken with interrupts off; then softirqs run with interrupts
+ * on, and the task may be preempted.
  *
  * An NMI comes whatever is off, also into the handler of a trap. It is never
  * preempted and nothing is scheduled when it ends; it is a reader of RCU, also
@@ -11,10 +12,13 @@
 #include <finding.h>
 #include <kernel/balance.h>
 #include <kernel/irq.h>
+#include <kernel/irq_work.h>
 #include <kernel/rcu.h>
 #include <kernel/request.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
+#include <kernel/softirq.h>
+#include <kernel/timer.h>
 #include <trace.h>
 
 /* A line's handler, written before its bit in cpu->irq_lines or nmi_lines is set. */
@@ -59,6 +63,10 @@ static void handle_pending(struct cpu *cpu, u32 pending)
 		cpu->preempt_work |= PREEMPT_WORK_RESCHED;
 	if (pending & IRQ_REQUEST)
 		request_interrupt();
+	if (pending & (IRQ_TIMER | IRQ_REARM))
+		timer_interrupt();
+	if (pending & IRQ_WORK)
+		irq_work_run();
 	for (u32 line = 0; unlikely(pending & IRQ_DEVICES) && line < IRQ_LINES; line++) {
 		if (pending & IRQ_DEVICE(line))
 			handle_device(cpu, line);
@@ -80,6 +88,8 @@ static void take_interrupts(struct cpu *cpu, struct pt_regs *regs)
 		handle_pending(cpu, pending);
 	}
 	machine_irqs_done();
+	if (unlikely(cpu->preempt_work & PREEMPT_WORK_SOFTIRQS))
+		softirq_irq_exit(regs != NULL);
 	rcu_irq_exit_check();
 	cpu->irq_regs = before;
 	cpu->irq_depth--;

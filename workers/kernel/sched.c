@@ -10,8 +10,10 @@
 #include <kernel/rcu_tasks.h>
 #include <kernel/rcu_tasks_trace.h>
 #include <kernel/sched.h>
+#include <kernel/softirq.h>
 #include <kernel/spinlock.h>
 #include <percpu.h>
+#include <kernel/workqueue_internal.h>
 #include <trace.h>
 
 /* Tasks that could run, and wait until their CPU takes tasks again; under runqueue_lock. */
@@ -153,10 +155,17 @@ void might_sleep(void)
 
 void schedule(void)
 {
+	struct task_struct *task;
+
 	might_sleep();
 	machine_reader_ends(TASK_READERS);
 	local_irq_disable();
+	task = current;
+	if (unlikely(task->worker))
+		wq_worker_sleeping(task);
 	__schedule(false);
+	if (unlikely(task->worker))
+		wq_worker_running(task);
 	local_irq_enable();
 	machine_reader_begins(TASK_READERS);
 }
@@ -313,7 +322,9 @@ void cpu_idle_step(void)
 	local_irq_disable();
 	if (unlikely(cpu->leaving == CPU_OFFLINE))
 		cpuhp_report_idle_dead();
-	if (!READ_ONCE(cpu->nr_running) && !READ_ONCE(cpu->irq_pending)) {
+	if (unlikely(cpu->preempt_work & PREEMPT_WORK_SOFTIRQS)) {
+		softirq_run_left();
+	} else if (!READ_ONCE(cpu->nr_running) && !READ_ONCE(cpu->irq_pending)) {
 		rcu_idle_enter();
 		call_idle();
 		machine_idle();

@@ -2,6 +2,7 @@
 /* Spinlocks: whoever waits gives its core away, since the holder may need it. */
 #include <finding.h>
 #include <kernel/sched.h>
+#include <kernel/softirq.h>
 #include <kernel/spinlock.h>
 
 void raw_spin_lock(u32 *owner)
@@ -85,4 +86,16 @@ __passed_over void assert_spin_locked(const spinlock_t *lock)
 
 	if (unlikely(owner != smp_processor_id() + 1))
 		report_finding(FINDING_BAD_STATE, NULL, (u64)lock, owner, smp_processor_id() + 1);
+}
+
+void spin_lock_bh(spinlock_t *lock)
+{
+	local_bh_disable();
+	spin_lock(lock);
+}
+
+void spin_unlock_bh(spinlock_t *lock)
+{
+	spin_unlock(lock);
+	local_bh_enable();
 }

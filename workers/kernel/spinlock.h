@@ -35,5 +35,8 @@ __passed_over bool spin_trylock_irqsave(spinlock_t *lock, u32 *flags);
 
 /* Report who relies on the lock and does not hold it, on this CPU. */
 void assert_spin_locked(const spinlock_t *lock);
+/* The same of what softirqs take, too: they do not come in between. Interrupts are on. */
+__passed_over void spin_lock_bh(spinlock_t *lock);
+void spin_unlock_bh(spinlock_t *lock);
 
 #endif

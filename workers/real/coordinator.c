@@ -9,6 +9,8 @@
 #define _GNU_SOURCE
 #include "real.h"
 
+#include <jiffies.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -135,6 +137,23 @@ static bool tick_cpus(void)
 	return any;
 }
 
+/* Interrupt the CPUs whose moment has come; returns that of the next, ns, 0 = none. */
+static u64 interrupt_by_timers(void)
+{
+	u64 now = machine_jiffies(), next = 0;
+
+	for (u32 n = 0; n < the_machine->config.cpus; n++) {
+		struct cpu *cpu = cpu_at(n);
+		u64 when = READ_ONCE(cpu->timer);
+
+		if (when && when <= now && cmpxchg(&cpu->timer, when, 0) == when)
+			machine_raise_irq(n, IRQ_TIMER);
+		else if (when && (!next || when < next))
+			next = when;
+	}
+	return next * NSEC_PER_JIFFY;
+}
+
 static void turn(struct supervisor *s)
 {
 	u64 now = machine_now();
@@ -161,14 +180,18 @@ static int open_children(struct supervisor *s)
 static u64 interrupt_cpus(struct supervisor *s, u64 now)
 {
 	u32 tick_us = the_machine->config.tick_us ?: IDLE_TURN_US;
-	u64 device;
+	u64 next, device, timer;
 
 	if (s->standing)
 		return now + 100000000UL;
 	if (now >= s->next_tick)
 		s->next_tick = now + (tick_cpus() ? tick_us : IDLE_TURN_US) * 1000UL;
+	next = s->next_tick;
 	device = devices_turn(now);
-	return device && device < s->next_tick ? device : s->next_tick;
+	timer = interrupt_by_timers();
+	if (device && device < next)
+		next = device;
+	return timer && timer < next ? timer : next;
 }
 
 int supervise(int control_fd, int status_fd)

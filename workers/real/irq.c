@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <irqflags.h>
+#include <jiffies.h>
 #include <kernel/ftrace_trampoline.h>
 #include <kernel/irq.h>
 #include <kernel/text.h>
@@ -52,6 +53,34 @@ u32 machine_take_irqs(void)
 	if (pending & IRQ_YIELD)
 		cpu->yield = 1;
 	return pending;
+}
+
+u64 machine_jiffies(void)
+{
+	return machine_now() / NSEC_PER_JIFFY;
+}
+
+/* The coordinator looks at least every IDLE_TURN_US, and takes it back when it has come. */
+void machine_timer_program(u64 when)
+{
+	WRITE_ONCE(this_cpu()->timer, when);
+}
+
+/* The signal is blocked in its own handler. */
+void machine_open_irqs(bool open)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIG_IRQ);
+	pthread_sigmask(open ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+/* What this CPU raised while they were off, and nobody has looked at: in a handler of signals. */
+void raise_irqs_left(struct cpu *cpu)
+{
+	if (unlikely(READ_ONCE(cpu->irq_pending)) && !cpu->irq_off)
+		syscall(SYS_tgkill, cpu->pid, cpu->owner_tid, SIG_IRQ);
 }
 
 /*

@@ -52,6 +52,7 @@ void core_give_way(struct cpu *cpu, bool interrupted);
 /* irq.c, trap.c */
 int install_irq_handler(void);
 void raise_nmi(int target, u32 lines);
+void raise_irqs_left(struct cpu *cpu);
 int install_trap_handlers(void);
 int install_nmi_handler(void);
 void regs_from_context(struct pt_regs *regs, const ucontext_t *context);

@@ -87,8 +87,9 @@ static bool interrupt_first(const struct cpu *cpu)
 {
 	if (READ_ONCE(cpu->irq_pending))
 		return true;
-	return READ_ONCE(cpu->preempt_work) && !cpu->preempt_count && !cpu->irq_depth &&
-	       cpu->curr != cpu->idle;
+	/* Softirqs that are left for the next tick are left to it. */
+	return READ_ONCE(cpu->preempt_work) & ~PREEMPT_WORK_SOFTIRQS && !cpu->preempt_count &&
+	       !cpu->irq_depth && cpu->curr != cpu->idle;
 }
 
 static void trap_signal(int signal, siginfo_t *info, void *data)
@@ -122,10 +123,12 @@ static void trap_signal(int signal, siginfo_t *info, void *data)
 	else
 		do_int3(&regs);
 	regs_to_context(context, &regs);
-	if (regs.flags & FLAGS_TRAP)
+	if (regs.flags & FLAGS_TRAP) {
 		begin_step(context, irq_off);
-	else
-		WRITE_ONCE(cpu->irq_off, irq_off);
+		return;
+	}
+	WRITE_ONCE(cpu->irq_off, irq_off);
+	raise_irqs_left(cpu);
 }
 
 /*
@@ -153,6 +156,7 @@ static void nmi_signal(int signal, siginfo_t *info, void *data)
 	step = before;
 	barrier();
 	WRITE_ONCE(cpu->irq_off, irq_off);
+	raise_irqs_left(cpu);
 	errno = saved;
 }
 

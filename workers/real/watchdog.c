@@ -101,6 +101,7 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 	case WAIT_MUTEX:
 	case WAIT_RWSEM:
 	case WAIT_PERCPU_RWSEM:
+	case WAIT_FLUSH:
 		return value && value <= MAX_TASKS ? &the_machine->task[value - 1] : NULL;
 	case WAIT_RCU_TASKS:
 		return rcu_tasks_holder();
@@ -109,6 +110,7 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 	case WAIT_SPINLOCK:
 	case WAIT_RWLOCK:
 	case WAIT_SEQCOUNT:
+	case WAIT_TIMER:
 		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;
 	case WAIT_CROSS_CALL:
 	case WAIT_GRACE_PERIOD:
@@ -204,10 +206,15 @@ static u32 patience_for(const struct task_struct *task)
 	return task->wait.kind == WAIT_GRACE_PERIOD ? config->stall_ms : config->hang_ms;
 }
 
+static bool can_hang(u32 wait)
+{
+	return wait != WAIT_NONE && wait != WAIT_WORK && wait != WAIT_TIMEOUT;
+}
+
 /* True if this task has waited, or not got on, for too long. */
 static bool watch(const struct task_struct *task, struct watched *seen, u32 turn_ms)
 {
-	bool waits = task->wait.kind != WAIT_NONE && task->wait.kind != WAIT_WORK;
+	bool waits = can_hang(task->wait.kind);
 	u32 patience = patience_for(task);
 
 	if (!waits || task->wait.since != seen->since || task->wait.object != seen->object)
@@ -216,7 +223,8 @@ static bool watch(const struct task_struct *task, struct watched *seen, u32 turn
 		seen->ms += turn_ms;
 	seen->since = task->wait.since;
 	seen->object = task->wait.object;
-	if (waits || !task->user || !task->progress || task->progress != seen->progress)
+	if (waits || task->wait.kind == WAIT_TIMEOUT || !task->user || !task->progress ||
+	    task->progress != seen->progress)
 		seen->idle_ms = 0;
 	else if (READ_ONCE(cpu_at(task->cpu)->core) != CORE_WANTED)
 		seen->idle_ms += turn_ms; /* In line for a core it cannot get on. */

@@ -170,6 +170,7 @@ struct engine {
 	u64 constant_size[2]; /* bytes */
 	u64 statistics, statistics_size; /* counters by which nobody decides anything */
 	u32 surprised;        /* text was patched that never was before: see versions.c */
+	u32 left_out;         /* 1 = a timer could have come where it was not tried */
 	u64 text_start, text_size; /* the writable alias of text; bytes */
 	/* So many bytes of it have reached memory. */
 	void (*wrote_text)(u64 addr, u32 size, u64 value);

@@ -78,7 +78,7 @@ static bool search_bounded(u32 most)
 		if (more && result->failing_run == ~0UL)
 			memcpy(result->ends, ends, sizeof(ends));
 	}
-	result->all_within = !result->bounded && !engine.surprised;
+	result->all_within = !result->bounded && !engine.surprised && !engine.left_out;
 	result->bounded = 1;
 	return true;
 }
@@ -104,6 +104,6 @@ void exhaust_job(void)
 	result->states = stateful_states;
 	if (stateful_full)
 		result->bounded = 1;
-	result->complete = all && !result->bounded && !engine.surprised;
+	result->complete = all && !result->bounded && !engine.surprised && !engine.left_out;
 	show_failure();
 }

@@ -26,7 +26,10 @@
 #define MAX_BOOT_STEPS (16u << 20)
 #define LEARNING_STEPS 100000
 #define LEARNING_RUNS_OF_TEXT 16
+#define FIRST_JIFFIES 1000    /* what time it is when the machine boots */
 #define LATE_TICKS 16         /* without effect, then nothing comes of it */
+#define LATE_TIMERS 64        /* likewise */
+#define LATE_TIMERS_AT_END 8  /* likewise, when all tasks have ended */
 
 struct kernel kernel;
 
@@ -107,6 +110,8 @@ static void begin_run(void)
 	kernel.ended = 0;
 	kernel.clock = 0;
 	__builtin_memset(kernel.late_ticks, 0, sizeof(kernel.late_ticks));
+	__builtin_memset(kernel.timers, 0, sizeof(kernel.timers));
+	kernel.late_timers = 0;
 	kernel_interrupts_begin();
 }
 
@@ -163,9 +168,25 @@ static bool tick_helps(void)
 	return helps;
 }
 
+/*
+ * Nothing hangs that waits for a timer. Those that are armed again and again, while no task of
+ * the program goes on, help nobody. Before the run time passes only for who waits for it.
+ */
+static bool timer_helps(void)
+{
+	if (kernel.phase == PHASE_START && kernel.started)
+		return false;
+	if (kernel.phase > PHASE_RUN ||
+	    kernel.late_timers++ >= (kernel_tasks_have_ended() ? LATE_TIMERS_AT_END : LATE_TIMERS))
+		return false;
+	return kernel_timer_passes();
+}
+
 static bool kernel_stuck(enum run_end *end)
 {
 	if (kernel.phase >= PHASE_RUN && tick_helps())
+		return false;
+	if (timer_helps())
 		return false;
 	if (kernel.phase == PHASE_START && !kernel.started)
 		report_deadlock();
@@ -211,6 +232,7 @@ static int boot(void)
 		make_idle_task(n);
 	the_machine->online = nr_kernel_cpus();
 	the_machine->state = MACHINE_BOOTING;
+	the_machine->jiffies = FIRST_JIFFIES;
 	kernel_early_init();
 	warm_up_slab();
 	error = boot_with(NULL, "");

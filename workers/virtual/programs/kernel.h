@@ -25,6 +25,8 @@ struct kernel {
 	u64 resting[VIRTUAL_CPUS]; /* tasks of each CPU, by place */
 	u8 late_ticks[VIRTUAL_CPUS]; /* that came because nothing else could */
 	u64 clock;            /* times that somebody looked at it in this run */
+	u16 timers[VIRTUAL_CPUS]; /* that have interrupted a CPU in this run */
+	u32 late_timers;      /* that nothing else could come before, since a task went on */
 };
 
 extern struct kernel kernel;
@@ -37,6 +39,12 @@ static inline u32 nr_kernel_cpus(void)
 
 /* What the machine itself writes, and nobody notices as an access. */
 static inline void kernel_set_word(u32 *word, u32 value)
+{
+	undo_push((u64)word, sizeof(*word), *word);
+	*word = value;
+}
+
+static inline void kernel_set_long(u64 *word, u64 value)
 {
 	undo_push((u64)word, sizeof(*word), *word);
 	*word = value;
@@ -72,8 +80,12 @@ int kernel_interrupts_request(void);
 void kernel_interrupts_begin(void);
 /* All tasks of a CPU have ended. */
 void kernel_interrupts_end(u32 cpu);
-/* Its timer interrupts now, besides those that may. */
+/* It gets a tick now, besides those that may come. */
 void kernel_interrupts_tick(u32 cpu);
+/* IRQ_TIMER may come to @cpu from now on; @when is 0: no more. */
+void kernel_timer_set(u32 cpu, u64 when);
+/* Nothing else can happen: time passes to the first timer. False = there is none. */
+bool kernel_timer_passes(void);
 
 /* kernel_memory.c: watch the heap of a machine that is about to boot; 0 or -errno. */
 int kernel_memory_init(void);

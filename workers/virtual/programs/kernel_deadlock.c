@@ -89,6 +89,21 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 	case WAIT_STOP_MACHINE:
 		waiting->what = WAITING_STOP_MACHINE;
 		break;
+	case WAIT_TIMER:
+		waiting->what = WAITING_TIMER;
+		waiting->waits_for = note->value - 1;
+		break;
+	case WAIT_FLUSH:
+		waiting->what = WAITING_FLUSH;
+		if (note->value)
+			wait_for_task(waiting, (u64)&the_machine->task[note->value - 1]);
+		break;
+	case WAIT_QUEUE:
+		waiting->what = WAITING_QUEUE;
+		break;
+	case WAIT_IRQ_WORK:
+		waiting->what = WAITING_IRQ_WORK;
+		break;
 	}
 }
 
@@ -120,7 +135,8 @@ static bool is_waiting(const struct task_struct *task)
 		return false;
 	if (kernel_task_has_ended(task))
 		return false;
-	if (task->wait.kind != WAIT_NONE && task->wait.kind != WAIT_WORK)
+	if (task->wait.kind != WAIT_NONE && task->wait.kind != WAIT_WORK &&
+	    task->wait.kind != WAIT_TIMEOUT)
 		return true;
 	/* It sleeps without a note, has its CPU and waits for a word, or its CPU is down. */
 	return kernel_task_is_explored(task) &&

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * What interrupts the CPUs of a kernel: cross calls and the like, which are raised;
- * and what comes when it likes: timers, devices, and NMIs, each so often in a run.
+ * and what comes when it likes: ticks, devices, and NMIs, each so often in a run.
+ *
+ * A timer that is armed (cpu->timer) comes when it likes, too: time is nobody's clock here, so
+ * it may have passed at any moment. So that a timer that is armed again and again does not
+ * make a run endless, of each CPU only MAX_TIMERS do so; others wait until nothing else can go on.
  */
 #include "programs/kernel.h"
 
@@ -13,9 +17,14 @@
 
 #define PC ((u64)__builtin_return_address(0))
 
-/* engine.interrupts.sources(): the timer is bit 0, line n is bit n + 1. */
-#define TIMER 0x1u
+/* engine.interrupts.sources(): the tick is bit 0, line n is bit n + 1, the timer comes last. */
+#define TICK 0x1u
 #define LINE(n) (0x2u << (n))
+#define TIMER LINE(IRQ_LINES)
+
+#define SOURCE_TIMER (1 + IRQ_LINES)
+
+#define MAX_TIMERS 8          /* of a CPU and run, that choose their moment */
 
 #define BYTE_OF(line) (0xffUL << (8 * (line)))
 #define ONE_OF(line) (1UL << (8 * (line)))
@@ -64,6 +73,12 @@ static void take_irq(u32 id)
 	text_sync(engine.cpu, regs.ip);
 }
 
+static bool timer_may_come(u32 id)
+{
+	return unlikely(cpu_at(id)->timer) && kernel.timers[id] < MAX_TIMERS &&
+	       kernel.phase == PHASE_RUN;
+}
+
 /* What may still come to a CPU; none of it is an NMI while it is in one. */
 static void note_arrivals(u32 id, bool in_nmi)
 {
@@ -72,7 +87,7 @@ static void note_arrivals(u32 id, bool in_nmi)
 	bool nmi = cpu->arrivals & cpus[id].nmis && !in_nmi;
 
 	engine.nmis = nmi ? engine.nmis | bit : engine.nmis & ~bit;
-	if (cpu->ticks || cpu->arrivals & cpus[id].devices || nmi)
+	if (cpu->ticks || cpu->arrivals & cpus[id].devices || nmi || timer_may_come(id))
 		engine.ticking |= bit;
 	else
 		engine.ticking &= ~bit;
@@ -121,7 +136,9 @@ static u32 find_sources(u32 id)
 		return 0;
 	if (!(engine.irqs >> id & 1)) {
 		if (cpu->ticks && irqs_enabled(id))
-			sources = TIMER;
+			sources = TICK;
+		if (timer_may_come(id) && takes_interrupts(cpu))
+			sources |= TIMER;
 		if (cpu->arrivals && takes_interrupts(cpu))
 			sources |= lines_left(cpu->arrivals & cpus[id].devices);
 	}
@@ -142,9 +159,11 @@ static bool arrive(u32 id, u32 source)
 {
 	struct vcpu *cpu = &engine.vcpu[id];
 	u32 line = source - 1;
-	bool nmi = source && cpus[id].nmis & BYTE_OF(line);
+	bool nmi = source && source != SOURCE_TIMER && cpus[id].nmis & BYTE_OF(line);
 
-	if (source)
+	if (source == SOURCE_TIMER)
+		kernel.timers[id]++;
+	else if (source)
 		cpu->arrivals -= ONE_OF(line);
 	else
 		cpu->ticks--;
@@ -155,8 +174,39 @@ static bool arrive(u32 id, u32 source)
 	note_arrivals(id, !(engine.nmis >> id & 1));
 	if (unlikely(engine.show))
 		show_event(cpu, EVENT_KIND_TICK, 0, 0, source, 0);
-	raise(id, source ? IRQ_DEVICE(line) : IRQ_TICK);
+	if (source == SOURCE_TIMER)
+		raise(id, IRQ_TIMER);
+	else
+		raise(id, source ? IRQ_DEVICE(line) : IRQ_TICK);
 	return false;
+}
+
+void kernel_timer_set(u32 id, u64 when)
+{
+	if (cpu_at(id)->timer == when)
+		return;
+	if (kernel.timers[id] == MAX_TIMERS && !kernel_tasks_have_ended())
+		engine.left_out = 1;
+	kernel_set_long(&cpu_at(id)->timer, when);
+	note_arrivals(id, the_machine->cpu[id].nmi_depth);
+}
+
+bool kernel_timer_passes(void)
+{
+	u32 first = nr_kernel_cpus();
+
+	for (u32 n = 0; n < nr_kernel_cpus(); n++) {
+		if (!cpu_at(n)->timer || engine.irqs >> n & 1 || !takes_interrupts(&engine.vcpu[n]))
+			continue;
+		if (first == nr_kernel_cpus() || cpu_at(n)->timer < cpu_at(first)->timer)
+			first = n;
+	}
+	if (first == nr_kernel_cpus())
+		return false;
+	if (unlikely(engine.show))
+		show_event(&engine.vcpu[first], EVENT_KIND_TICK, 0, 0, SOURCE_TIMER, 0);
+	raise(first, IRQ_TIMER);
+	return true;
 }
 
 void kernel_interrupts_tick(u32 id)

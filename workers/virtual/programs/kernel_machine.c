@@ -37,6 +37,39 @@ void machine_raise_irq(int target, u32 bits)
 		irq_run_pending();
 }
 
+u64 machine_jiffies(void)
+{
+	u64 *now = &the_machine->jiffies;
+
+	hook_load((u64)now, sizeof(*now), ORDER_RELAXED, PC);
+	return *now;
+}
+
+void machine_timer_program(u64 when)
+{
+	kernel_timer_set(smp_processor_id(), when);
+}
+
+/* Interrupts come into handlers as into anything. */
+void machine_open_irqs(bool open)
+{
+}
+
+/* The timer of @cpu has interrupted it: so it is as late as that, for all. */
+static void pass_time(struct cpu *cpu)
+{
+	u64 *now = &the_machine->jiffies, when = cpu->timer;
+
+	kernel_timer_set(cpu->id, 0);
+	hook_load((u64)now, sizeof(*now), ORDER_RELAXED, PC);
+	if (*now >= when)
+		return;
+	hook_rmw((u64)now, sizeof(*now), PC);
+	if (*now < when)
+		*now = when;
+	hook_rmw_done((u64)now, sizeof(*now), ORDER_FULL, PC);
+}
+
 u32 machine_take_irqs(void)
 {
 	u32 *pending = &this_cpu()->irq_pending, taken;
@@ -51,6 +84,8 @@ u32 machine_take_irqs(void)
 	*pending = 0;
 	engine.irqs &= ~(1UL << this_cpu()->id);
 	hook_rmw_done((u64)pending, sizeof(*pending), ORDER_FULL, PC);
+	if (unlikely(taken & IRQ_TIMER))
+		pass_time(this_cpu());
 	return taken;
 }
 
@@ -105,6 +140,8 @@ void machine_switch(struct task_struct *prev, struct task_struct *next)
 
 	if (unlikely(engine.show))
 		show_event(cpu, EVENT_KIND_SWITCH, 0, 0, next->index, PC);
+	if (unlikely(kernel.late_timers) && kernel_task_is_explored(next))
+		kernel.late_timers = 0;
 	/* The task that goes may be interrupted; the one that comes has its own place. */
 	cpu->irq_depth = 0;
 	note_frame(prev, (u64)__builtin_frame_address(0));
