@@ -80,7 +80,7 @@ void raise_softirq_irqoff(enum softirq nr)
 	struct cpu *cpu = this_cpu();
 
 	cpu->preempt_work |= PREEMPT_WORK_SOFTIRQ(nr);
-	/* The end of an interrupt, or of a section without softirqs, sees to it, if it is in one. */
+	/* The end of an interrupt, or of a section without softirqs, sees to it, if in one. */
 	if (!cpu->irq_depth && !in_softirq())
 		machine_raise_irq(cpu->id, IRQ_WORK);
 }
