@@ -116,10 +116,24 @@ static void wait_for_tasks(void)
 	synchronize_rcu();
 }
 
-static struct rcu_tasks rcu_tasks =
-	RCU_TASKS_INIT(rcu_tasks, "rcu_tasks", TASK_READERS, wait_for_tasks);
+DEFINE_RCU_TASKS(rcu_tasks, "rcu_tasks", TASK_READERS, wait_for_tasks);
 
 void synchronize_rcu_tasks(void)
 {
 	synchronize_rcu_tasks_generic(&rcu_tasks);
+}
+
+void call_rcu_tasks(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	call_rcu_tasks_generic(head, func, &rcu_tasks);
+}
+
+void rcu_barrier_tasks(void)
+{
+	rcu_barrier_tasks_generic(&rcu_tasks);
+}
+
+void rcu_tasks_start(void)
+{
+	rcu_spawn_tasks_kthread_generic(&rcu_tasks);
 }

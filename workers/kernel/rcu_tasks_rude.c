@@ -79,10 +79,24 @@ static void wait_for_switches(void)
 	cpus_read_unlock();
 }
 
-static struct rcu_tasks rude =
-	RCU_TASKS_INIT(rude, "rcu_tasks_rude", RUDE_READERS, wait_for_switches);
+DEFINE_RCU_TASKS(rude, "rcu_tasks_rude", RUDE_READERS, wait_for_switches);
 
 void synchronize_rcu_tasks_rude(void)
 {
 	synchronize_rcu_tasks_generic(&rude);
+}
+
+void call_rcu_tasks_rude(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	call_rcu_tasks_generic(head, func, &rude);
+}
+
+void rcu_barrier_tasks_rude(void)
+{
+	rcu_barrier_tasks_generic(&rude);
+}
+
+void rcu_tasks_rude_start(void)
+{
+	rcu_spawn_tasks_kthread_generic(&rude);
 }

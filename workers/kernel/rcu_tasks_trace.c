@@ -226,10 +226,24 @@ static void wait_for_readers(void)
 	wait_for_holdouts();
 }
 
-static struct rcu_tasks trace =
-	RCU_TASKS_INIT(trace, "rcu_tasks_trace", TRACE_READERS, wait_for_readers);
+DEFINE_RCU_TASKS(trace, "rcu_tasks_trace", TRACE_READERS, wait_for_readers);
 
 void synchronize_rcu_tasks_trace(void)
 {
 	synchronize_rcu_tasks_generic(&trace);
+}
+
+void call_rcu_tasks_trace(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	call_rcu_tasks_generic(head, func, &trace);
+}
+
+void rcu_barrier_tasks_trace(void)
+{
+	rcu_barrier_tasks_generic(&trace);
+}
+
+void rcu_tasks_trace_start(void)
+{
+	rcu_spawn_tasks_kthread_generic(&trace);
 }
