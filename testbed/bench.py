@@ -241,6 +241,13 @@ def bench_explore(bench: Bench) -> Figures:  # noqa: ARG001
     return measure(with_aim)
 
 
+def bench_trampolines(bench: Bench) -> Figures:  # noqa: ARG001
+    """Measure traced calls, with a core and a text of their own; leaves a plot."""
+    from testbed.bench_trampolines import measure
+
+    return measure(with_aim)
+
+
 def _uprobe_round(bench: Bench, machine: Machine, thread: int) -> dict[str, float]:
     figures = {}
     for name in ("nop", "push"):
@@ -289,6 +296,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Figures]] = {
     "kmalloc": bench_kmalloc,
     "uprobe": bench_uprobe,
     "explore": bench_explore,
+    "trampolines": bench_trampolines,
 }
 
 

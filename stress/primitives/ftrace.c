@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A tracer comes and goes while a function is called: each callback belongs to a tracer that is
- * there, and none runs after unregister_ftrace_function() has returned.
+ * A tracer goes while a function is called: when unregister_ftrace_function() has returned nobody
+ * is in its callback, or in its trampoline.
  *
- * -D TWO: another tracer of the same function comes and goes in between.
+ * -D COMES: it comes meanwhile, too. -D TWO: another one of the function comes and goes before.
  */
 #include <explore.h>
 #include <kernel/ftrace.h>
@@ -45,11 +45,16 @@ INIT
 {
 	function = text_function_named("traced_sum")->addr;
 	first = tracer();
+#ifndef COMES
+	claim(!register_ftrace_function(first));
+#endif
 }
 
 TASK(0, owner)
 {
+#ifdef COMES
 	claim(!register_ftrace_function(first));
+#endif
 #ifdef TWO
 	struct ftrace_ops *second = tracer();
 
