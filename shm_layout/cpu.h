@@ -18,6 +18,7 @@
 #define IRQ_DEVICE(line) (0x100u << (line)) /* a device, by its line of this CPU */
 #define IRQ_DEVICES 0xff00u
 #define IRQ_REARM 0x10000u    /* another CPU has armed a timer of this one */
+#define IRQ_RCU 0x20000u      /* its own: a report is owed and may be possible now */
 
 #define IRQ_LINES 8           /* of each CPU: devices and sources of NMIs have one each */
 

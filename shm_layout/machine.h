@@ -40,6 +40,9 @@ struct region {
 
 enum poke_method { POKE_INT3, POKE_STOP_MACHINE };
 
+/* Where a task may lose its CPU: anywhere; or only where it blocks, yields or asks. */
+enum preempt_model { PREEMPT_FULL, PREEMPT_NONE };
+
 /* Python writes before boot; constant afterwards. */
 struct config {
 	u32 cpus;             /* 1..MAX_CPUS */
@@ -55,6 +58,8 @@ struct config {
 	u32 write_delay;      /* between two bytes of one write to text, cycles; 0 = none */
 	u32 device_us;        /* devices interrupt so often, us, on average; 0 = never */
 	u32 reuse_delay;      /* freed trampolines that are kept before one is used again */
+	u32 preempt;          /* enum preempt_model */
+	u32 pad;
 };
 
 struct machine {

@@ -88,6 +88,8 @@ struct task_struct {
 	struct wait_note wait;/* its task writes, the watchdog reads */
 	u64 parked_frame;     /* frame pointer while it does not run, for reports; 0 = runs */
 	u64 worker;           /* its struct worker, told when it sleeps; 0 = none; it writes */
+	u32 rcu_nesting;      /* sections of preemptible RCU that it is in; itself, and handlers */
+	u32 rcu_special;      /* RCU_SPECIAL_*; likewise, and the scheduler of its CPU */
 
 	s32 tid;              /* OS thread id; its thread writes; 0 = none */
 	u32 tasks_rcu;        /* TASKS_RCU_*; atomic */
@@ -111,6 +113,11 @@ struct task_struct {
 #define TRC_NEED_QS 0x2       /* it was seen in a reader: whose end is waited for */
 #define TRC_HOLDOUT (TRC_UNCHECKED | TRC_NEED_QS)
 #define TRC_BLOCKED 0x4       /* its CPU's list of readers that were switched out has it */
+
+/* What the end of its outermost section of preemptible RCU has to see to. */
+#define RCU_SPECIAL_NEED_QS 0x1 /* a grace period waits for its CPU */
+#define RCU_SPECIAL_BLOCKED 0x2 /* it is in the list of readers that lost their CPU */
+#define RCU_SPECIAL_USER 0x4  /* preempt=none: it is as good as in user mode */
 
 #define TASK_PRIVATE_START offsetof(struct task_struct, has_thread)
 #define TASK_PRIVATE_END offsetof(struct task_struct, tid)

@@ -320,6 +320,8 @@ class Arena:
             machine["config"][name] = getattr(config, name)
         method = self.layout.enum("poke_method")[f"POKE_{config.poke.upper()}"]
         machine["config"]["poke_method"] = method
+        model = self.layout.enum("preempt_model")[f"PREEMPT_{config.preempt.upper()}"]
+        machine["config"]["preempt"] = model
 
     def _write(self, image: TextImage | None) -> None:
         machine = self.machine

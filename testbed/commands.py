@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 # The options that every harness has, in the order in which they are shown, and their defaults.
 STRESS_DEFAULTS: Mapping[str, Any] = {
-    "cpus": 4, "seed": None, "duration": 60.0, "poke": "int3", "tick_us": 1000,
+    "cpus": 4, "seed": None, "duration": 60.0, "poke": "int3", "preempt": "full",
+    "tick_us": 1000,
     "hang_ms": 10_000, "cores": None, "pin": False, "patches": (), "keep_going": False,
 }  # fmt: skip
 

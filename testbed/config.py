@@ -16,6 +16,13 @@ class Poke(StrEnum):
     STOP_MACHINE = "stop_machine"
 
 
+class Preempt(StrEnum):
+    """Where a task may lose its CPU: anywhere, or only where it blocks, yields or asks."""
+
+    FULL = "full"
+    NONE = "none"
+
+
 def usable_cores() -> int:
     """Return how many cores this process may run on."""
     return len(os.sched_getaffinity(0))
@@ -32,6 +39,7 @@ class MachineConfig:
         hang_ms: a waiter older than this is a finding, ms; 0 = never.
         stall_ms: a grace period older than this is a finding, ms.
         poke: how text is changed.
+        preempt: where a task may lose its CPU.
         seed: of every random choice; 64 bits.
         fail_arm: arming a probe fails once in so many times; 0 = never.
         fail_alloc: allocating memory fails once in so many times; 0 = never.
@@ -52,6 +60,7 @@ class MachineConfig:
     hang_ms: int = 10000
     stall_ms: int = 5000
     poke: Poke | str = Poke.INT3
+    preempt: Preempt | str = Preempt.FULL
     seed: int = 0
     fail_arm: int = 0
     fail_alloc: int = 0
@@ -75,6 +84,8 @@ class MachineConfig:
         self._check("harness_mb", 1, 1 << 16, "at least 1 MB, at most 64 GB")
         if self.poke not in tuple(Poke):
             raise MachineUnable(f"poke={self.poke}: text is poked by {' or '.join(Poke)}")
+        if self.preempt not in tuple(Preempt):
+            raise MachineUnable(f"preempt={self.preempt}: it is {' or '.join(Preempt)}")
 
     def _check(self, name: str, least: int, most: int, rule: str) -> None:
         value = getattr(self, name)

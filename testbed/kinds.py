@@ -294,13 +294,13 @@ _LOCKS = {
         "it was removed: the last one, of {other}, did not wait for this reader",
     ),
     Kind.UNBALANCED: Words(
-        ("function", "preempt_before", "preempt_after", "irqs_before", "irqs_after", "locks_left"),
+        ("function", "preempt_before", "preempt_after", "irqs_before", "irqs_after", "left"),
         "found by", "begun by",
         "{function} left what it had begun, found by {here}, begun by {other}",
         "{function} left what it had begun, found by {here}",
         "{function} ended on {cpu} with preempt count {preempt_after} (begun with "
         "{preempt_before}), interrupts off {irqs_after} (begun with {irqs_before}), "
-        "{locks_left} locks more than before",
+        "{left} locks and RCU readers more than before",
     ),
 }
 

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from testbed.arena import Arena, TextImage
 from testbed.cache import Core
-from testbed.config import MachineConfig, Poke
+from testbed.config import MachineConfig, Poke, Preempt
 from testbed.errors import MachineFrozen, MachineLost, MachineTimeout, MachineUnable
 from testbed.layout import Layout
 from testbed.process import Coordinator, signal_name
 
-__all__ = ["Machine", "MachineConfig", "Poke", "State", "TextImage"]
+__all__ = ["Machine", "MachineConfig", "Poke", "Preempt", "State", "TextImage"]
 
 MASK = 2**64 - 1
 

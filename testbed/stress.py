@@ -20,7 +20,7 @@ from typing import Any
 
 from testbed import __version__
 from testbed.build import Core, Request, build
-from testbed.config import Poke
+from testbed.config import Poke, Preempt
 from testbed.errors import MachineFrozen, MachineLost, MachineTimeout
 from testbed.findings import Finding, Kind, Summary, Verdict, environment, merge
 from testbed.harness import (
@@ -63,6 +63,7 @@ class RunOptions:
     seed: int
     duration_s: float
     poke: str = "int3"
+    preempt: str = "full"
     hang_ms: int = 10_000
     tick_us: int = 1000
     cores: int = 0
@@ -85,6 +86,7 @@ class RunOptions:
             seed=values["seed"],
             duration_s=values["duration"],
             poke=values["poke"],
+            preempt=values["preempt"],
             hang_ms=values["hang_ms"],
             tick_us=values["tick_us"],
             cores=values["cores"] or len(os.sched_getaffinity(0)),
@@ -221,8 +223,8 @@ def _image_of(core: Core, harness: Harness, options: RunOptions) -> Image:
 def _facts(harness: Harness, options: RunOptions, core: Core) -> RunFacts:
     shown = {
         "cpus": options.cpus, "cores": options.cores or MachineConfig().cores,
-        "poke": options.poke, "tick_us": options.tick_us, "hang_ms": options.hang_ms,
-        "duration_s": options.duration_s, **options.extra,
+        "poke": options.poke, "preempt": options.preempt, "tick_us": options.tick_us,
+        "hang_ms": options.hang_ms, "duration_s": options.duration_s, **options.extra,
     }  # fmt: skip
     return RunFacts(
         harness=harness.name,
@@ -289,8 +291,12 @@ class _Runner:
         poke, scenario = options.poke, self.harness.scenario
         if scenario is not None and scenario.poke != Poke.INT3:
             poke = scenario.poke
+        preempt = options.preempt
+        if scenario is not None and scenario.preempt != Preempt.FULL:
+            preempt = scenario.preempt
         return MachineConfig(
-            cpus=options.cpus, hang_ms=options.hang_ms, poke=poke, seed=seed, pin=options.pin,
+            cpus=options.cpus, hang_ms=options.hang_ms, poke=poke, preempt=preempt, seed=seed,
+            pin=options.pin,
             **{"tick_us": options.tick_us, **self.harness.config, **named},
         )  # fmt: skip
 

@@ -196,7 +196,8 @@ def explored(
     """
     target = find_target(entry.explored)
     search = replace(search, ticks=search.ticks or entry.bug.ticks)
-    options = options_with_command(target.named, search, (entry.patch,), cpus=cpus)
+    options = options_with_command(target.named, search, (entry.patch,), cpus=cpus,
+                                   preempt=entry.bug.preempt)
     return explore(target, options, progress, folder)
 
 

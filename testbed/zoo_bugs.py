@@ -48,6 +48,7 @@ class Bug(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         budget_s: for how long it is worth to look, s.
         ticks: timer interrupts of each CPU in one run of the explorer.
         poke, tick_us, hang_ms: options of every run on the real machine.
+        preempt: of either machine; "" = as what shows it says.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Bug(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     budget_s: float
     ticks: int = 0
     poke: Literal["int3", "stop_machine"] = "int3"
+    preempt: Literal["", "full", "none"] = ""
     tick_us: int = 1000
     hang_ms: int = 10_000
     options: dict[str, int] = {}
@@ -111,6 +113,7 @@ class Entry:
         return {
             **own, **self.bug.options, "cpus": cpus or self.bug.cpus, "seed": seed,
             "duration": duration_s, "poke": self.bug.poke, "tick_us": self.bug.tick_us,
+            "preempt": self.bug.preempt or "full",
             "hang_ms": self.bug.hang_ms, "cores": None, "pin": False, "patches": (self.patch,),
             "keep_going": False,
         }  # fmt: skip

@@ -56,6 +56,9 @@ if TYPE_CHECKING:
               help="Timer interrupts of each CPU in a run, at any point.")
 @click.option("--cpus", type=click.IntRange(1, 16), help="CPUs of the explored machine.  "
               "[default: as many as its tasks need]")
+@click.option("--preempt", type=click.Choice(["full", "none"]),
+              help="Tasks lose their CPU anywhere, or only where they ask.  "
+              "[default: as what is explored says, else full]")
 @click.option("--races/--no-races", default=True, show_default=True,
               help="Data races are findings.")
 @click.option("-D", "defines", multiple=True, metavar="NAME[=VALUE]",
@@ -192,7 +195,7 @@ def options_of(named: str, values: dict[str, Any]) -> ExploreOptions:
     )
     return options_with_command(
         named, search, values["patches"], values["defines"], values["cpus"] or 0,
-        values["show_pass"],
+        values["show_pass"], values["preempt"] or "",
     )
 
 

@@ -11,7 +11,7 @@ from testbed.explore.strategies import AUTO, DEFAULT_BUFFER, DEFAULT_DURATION_S,
 
 def options_with_command(
     named: str, search: SearchOptions, patches: Sequence[Path] = (), defines: Sequence[str] = (),
-    cpus: int = 0, show_pass: bool = False,
+    cpus: int = 0, show_pass: bool = False, preempt: str = "",
 ) -> ExploreOptions:  # fmt: skip
     """Return options that know their command.
 
@@ -22,14 +22,16 @@ def options_with_command(
         defines: macros of the target's own files.
         cpus: of the explored machine; 0 = as many as the target needs.
         show_pass: show a run that passes.
+        preempt: where tasks lose their CPU; "" = as the target says.
     """
-    of_run = arguments_of_run(search, patches, defines, cpus)
+    of_run = arguments_of_run(search, patches, defines, cpus, preempt)
     arguments = (*arguments_of_search(search), *of_run)
     return ExploreOptions(
         search=search,
         patches=tuple(patches),
         defines=tuple(defines),
         cpus=cpus,
+        preempt=preempt,
         show_pass=show_pass,
         shown=_shown(arguments),
         command=("testbed", "explore", named, *arguments),
@@ -56,7 +58,8 @@ def arguments_of_search(search: SearchOptions) -> tuple[str, ...]:
 
 
 def arguments_of_run(
-    search: SearchOptions, patches: Sequence[Path], defines: Sequence[str], cpus: int
+    search: SearchOptions, patches: Sequence[Path], defines: Sequence[str], cpus: int,
+    preempt: str = "",
 ) -> tuple[str, ...]:
     """Return the arguments that a single run depends on, defaults left out."""
     arguments: list[str] = []
@@ -65,6 +68,7 @@ def arguments_of_run(
         ("--max-steps", search.max_steps, DEFAULT_MAX_STEPS),
         ("--ticks", search.ticks, 0),
         ("--cpus", cpus, 0),
+        ("--preempt", preempt, ""),
     ):
         if value != default:
             arguments += [flag, str(value)]

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from testbed import __version__
 from testbed.cache import Core
+from testbed.config import Preempt
 from testbed.explore.finding import Reader
 from testbed.explore.process import ExplorerLost, Pool, Result
 from testbed.explore.schedule import ScheduleFile, encode
@@ -37,6 +38,7 @@ class ExploreOptions:
         patches: applied to the C sources first.
         defines: macros of the target's own files.
         cpus: of the explored machine; 0 = as many as the target needs.
+        preempt: where its tasks lose their CPU; "" = as the target says.
         show_pass: show a run that passes.
         shown: options as a report shows them, by name.
         command: argv that does it again.
@@ -47,6 +49,7 @@ class ExploreOptions:
     patches: tuple[Path, ...] = ()
     defines: tuple[str, ...] = ()
     cpus: int = 0
+    preempt: str = ""
     show_pass: bool = False
     shown: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
@@ -122,7 +125,7 @@ def opened(target: Target, options: ExploreOptions) -> Iterator[tuple[World, Poo
     search = options.search
     core = build_target(target, options.patches, options.defines)
     with (
-        World(core, target, options.cpus) as world,
+        World(core, target, options.cpus, options.preempt) as world,
         Pool(lambda index: world.explorer(index, search.choose), search.processes) as pool,
     ):
         yield world, pool
@@ -165,7 +168,7 @@ def summary_of(
         harness=target.name,
         claim=target.claim,
         seed=search.seed,
-        options=dict(options.shown),
+        options=shown_options(target, options),
         command=options.command,
         version=__version__,
         build_id=core.build_id,
@@ -179,6 +182,12 @@ def summary_of(
         searched=_searched(outcome, search),
         outcomes=tuple(totals.outcomes.items()),
     )
+
+
+def shown_options(target: Target, options: ExploreOptions) -> dict[str, str]:
+    """Return the options as a report shows them, with what `target` itself asks for."""
+    asked = {"preempt": target.preempt} if target.preempt != Preempt.FULL else {}
+    return asked | dict(options.shown)
 
 
 def _progress(search: Search) -> Progress:
@@ -263,7 +272,7 @@ def facts_of(target: Target, options: ExploreOptions, core: Core) -> RunFacts:
         harness=target.name,
         claim=target.claim,
         seed=options.search.seed,
-        options=dict(options.shown),
+        options=shown_options(target, options),
         command=options.command,
         version=__version__,
         build_id=core.build_id,

@@ -17,6 +17,7 @@ from testbed.scenario.model import Scenario
 # What makes a C file one that can be explored by itself.
 ENTRY = re.compile(r"^\s*(?:int\s+main\s*\(|TASK\s*\()|\bint\s+main\s*\(", re.MULTILINE)
 COMMENT = re.compile(r"\A(?:\s*//[^\n]*\n)*\s*/\*+(.*?)\*/", re.DOTALL)
+PREEMPT = re.compile(r"^EXPLORE_PREEMPT\(PREEMPT_(NONE|FULL)\);", re.MULTILINE)
 MACRO = re.compile(r"[A-Za-z_]\w*(=.*)?", re.DOTALL)
 
 
@@ -34,6 +35,7 @@ class Target:
         claim: what is claimed of it, a sentence.
         sources: C files to build beside the stock ones.
         scenario: the scenario, None for a C file.
+        preempt: where its tasks lose their CPU, one of `testbed.config.Preempt`.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Target:
     claim: str
     sources: tuple[Path, ...]
     scenario: Scenario | None = None
+    preempt: str = "full"
 
 
 def find_target(given: str) -> Target:
@@ -87,7 +90,9 @@ def targets() -> list[tuple[str, str]]:
 
 def _of_file(path: Path) -> Target:
     named = shown_path(path)
-    return Target(path.stem, named, claim_of(path), (path,))
+    said = PREEMPT.search(path.read_text(errors="replace"))
+    preempt = said[1].lower() if said else "full"
+    return Target(path.stem, named, claim_of(path), (path,), preempt=preempt)
 
 
 def claim_of(path: Path) -> str:
@@ -117,7 +122,8 @@ def target_of(harness: Harness, given: str) -> Target:
             f"{given}: a harness of the real machine, which runs against the clock: use "
             f"testbed stress {given}; what can be explored are C files and scenarios"
         )
-    return Target(harness.name, given, harness.claim, harness.sources, harness.scenario)
+    return Target(harness.name, given, harness.claim, harness.sources, harness.scenario,
+                  harness.scenario.preempt)
 
 
 def _unknown(given: str) -> str:

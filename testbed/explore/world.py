@@ -30,13 +30,15 @@ class World(Closing):
         core: of the virtual flavour, with the target's files.
         target: what is explored.
         cpus: of the machine; 0 = as many as the target needs.
+        preempt: where its tasks lose their CPU; "" = as the target says.
 
     Attributes:
         room: CPUs that memory was laid out for.
     """
 
-    def __init__(self, core: Core, target: Target, cpus: int = 0) -> None:
+    def __init__(self, core: Core, target: Target, cpus: int = 0, preempt: str = "") -> None:
         self.core, self.target = core, target
+        self._preempt = preempt
         self.layout = Layout.of(core)
         self.is_kernel = KERNEL in self.layout.symbols()
         self.cpus = cpus or (target.scenario.cpus if target.scenario else 0)
@@ -55,6 +57,7 @@ class World(Closing):
             heap_mb=MACHINE_HEAP_MB,
             poke=target.scenario.poke if target.scenario else Poke.INT3,
             fail_arm=target.scenario.fail_arm if target.scenario else 0,
+            preempt=self._preempt or target.preempt,
         )
 
     def change(self, target: Target) -> None:

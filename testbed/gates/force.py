@@ -180,6 +180,7 @@ def _program(
 ) -> Program:
     request = Request(patches=options.patches, defines=options.defines)
     facts = replace(facts, command=how.command)
+    target = replace(target, preempt=options.preempt or target.preempt)
     return build_program(target, request, facts, options.cpus)
 
 

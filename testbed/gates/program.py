@@ -103,6 +103,7 @@ class Program:
         config = MachineConfig(
             cpus=self.cpus, cores=max(self.cpus, usable_cores()), tick_us=0, hang_ms=HANG_MS,
             stall_ms=HANG_MS, poke=scenario.poke if scenario else Poke.INT3,
+            preempt=self.target.preempt,
             fail_arm=scenario.fail_arm if scenario else 0, device_us=0,
         )  # fmt: skip
         with Machine(self.core, self.image, config) as machine:

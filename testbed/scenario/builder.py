@@ -26,7 +26,8 @@ class Function:
 
 
 def scenario(
-    cpus: int = 2, expect: str = "held", poke: str = "int3", fail_arm: int = 0
+    cpus: int = 2, expect: str = "held", poke: str = "int3", fail_arm: int = 0,
+    preempt: str = "full",
 ) -> Callable[[Callable[[ScenarioBuilder], object]], Scenario]:
     """Return a decorator that makes a scenario of a function, whose docstring is the claim.
 
@@ -35,6 +36,7 @@ def scenario(
         expect: "held", or "violated" for a scenario that shows a fault.
         poke: how text is changed, "int3" or "stop_machine".
         fail_arm: arming a probe fails once in so many times; 0 = never.
+        preempt: where a task may lose its CPU, "full" or "none".
 
     Raises:
         ScenarioError: something in it cannot be meant; one sentence tells what.
@@ -46,7 +48,7 @@ def scenario(
             declare(builder)
         except ScenarioError as error:
             raise ScenarioError(f"{declare.__name__}: {error}") from None
-        made = builder.build(cpus, expect, poke, fail_arm)
+        made = builder.build(cpus, expect, poke, fail_arm, preempt)
         return replace(made, file=declare.__code__.co_filename)
 
     return make
@@ -169,7 +171,8 @@ class ScenarioBuilder:
         self._after = CFunction(file, function)
 
     def build(
-        self, cpus: int, expect: str, poke: str = "int3", fail_arm: int = 0
+        self, cpus: int, expect: str, poke: str = "int3", fail_arm: int = 0,
+        preempt: str = "full",
     ) -> Scenario:
         """Return the scenario.
 
@@ -183,7 +186,7 @@ class ScenarioBuilder:
             tuple(
                 one if isinstance(one, Interrupt) else one.build_interrupt()
                 for one in self._interrupts
-            ),
+            ), preempt,
         )  # fmt: skip
         check(made)
         return made

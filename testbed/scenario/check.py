@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 
-from testbed.config import Poke
+from testbed.config import Poke, Preempt
 from testbed.errors import TestbedError
 from testbed.scenario.model import (
     VERDICTS,
@@ -180,6 +180,8 @@ def _problems(scenario: Scenario) -> Iterator[str]:
                 yield f"{operation.function}: an NMI cannot hold the module, which is unloaded"
     if scenario.poke not in tuple(Poke):
         yield f"poke={scenario.poke!r}: text is poked by {' or '.join(Poke)}"
+    if scenario.preempt not in tuple(Preempt):
+        yield f"preempt={scenario.preempt!r}: it is {' or '.join(Preempt)}"
     if scenario.fail_arm < 0:
         yield f"fail_arm={scenario.fail_arm}: 0 or more"
     yield from _barriers(scenario)

@@ -196,6 +196,7 @@ class Scenario:
         poke: how text is changed, one of `testbed.config.Poke`.
         fail_arm: arming a probe fails once in so many times; 0 = never.
         interrupts: what comes when it likes, each on its CPU.
+        preempt: where a task may lose its CPU, one of `testbed.config.Preempt`.
         file: where it was declared, "" if that is not known.
     """
 
@@ -211,6 +212,7 @@ class Scenario:
     poke: str = "int3"
     fail_arm: int = 0
     interrupts: tuple[Interrupt, ...] = ()
+    preempt: str = "full"
     file: str = dataclasses.field(default="", compare=False, repr=False)
 
     @property
@@ -248,7 +250,7 @@ def _source(scenario: Scenario) -> Iterator[str]:
     if scenario.expect != VERDICTS[0]:
         options.append(f"expect={scenario.expect!r}")
     options += [
-        f"{name}={getattr(scenario, name)!r}" for name in ("poke", "fail_arm")
+        f"{name}={getattr(scenario, name)!r}" for name in ("poke", "fail_arm", "preempt")
         if getattr(scenario, name) != _defaults(Scenario)[name]
     ]
     names = _variables(scenario.functions)

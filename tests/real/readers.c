@@ -48,6 +48,17 @@ s64 read_with_interrupts_off(void *unused)
 	return 0;
 }
 
+/* And so is one with preemption off. */
+s64 read_with_preemption_off(void *unused)
+{
+	struct reader *reader = &readers[smp_processor_id()];
+
+	rcu_read_lock_sched();
+	stay_inside(reader);
+	rcu_read_unlock_sched();
+	return 0;
+}
+
 u32 updated;                  /* 1 = synchronize_rcu() has returned */
 u64 left_before;              /* mask of readers that had left by then */
 

@@ -36,7 +36,7 @@ def wait_for(machine: Machine, cpu: int) -> bool:
     )
 
 
-@pytest.mark.parametrize("reader", [READER, "read_with_interrupts_off"])
+@pytest.mark.parametrize("reader", [READER, "read_with_interrupts_off", "read_with_preemption_off"])
 def test_a_grace_period_waits_for_a_reader_that_had_begun(
     machine: MakeMachine, reader: str
 ) -> None:
@@ -58,7 +58,7 @@ def test_without_waiting_for_preemption_the_reader_is_overtaken(
     # The twin keeps the test above honest.
     core = build(Request(patches=(DEAF,), extra=sources))
     with Machine(core, image_for(core), MachineConfig(cpus=3)) as booted:
-        booted.spawn(1, READER)
+        booted.spawn(1, "read_with_preemption_off")
         let_in(booted, 1)
         booted.spawn(0, "update")
 

@@ -72,6 +72,13 @@
 	static const u32 explored_cpus_entry \
 		__attribute__((section("explored_cpus"), used)) = (number)
 
+/*
+ * EXPLORE_PREEMPT(PREEMPT_NONE): where tasks lose their CPU, if the command does not say. It is
+ * read in the text of the file, on a line of its own.
+ */
+#define EXPLORE_PREEMPT(model) \
+	static_assert((model) == PREEMPT_FULL || (model) == PREEMPT_NONE, "enum preempt_model")
+
 /* What follows is only about runs in which @condition holds: others do not count. */
 #define assume(condition) do { \
 	if (!(condition)) \

@@ -38,15 +38,19 @@
  * machine_waits_for_cpus(mask): this waits until they have taken an interrupt;
  * machine_reader_begins(domain), machine_reader_ends(domain): of the running
  * task, may nest. Sections with preemption or interrupts off are seen without:
- * PREEMPT_OFF_READERS is their domain;
+ * PREEMPT_OFF_READERS is their domain; RCU_READERS are they and rcu_read_lock()'s;
  * machine_mover_begins(domain), machine_mover_ends(domain): of a reader that may
  * be ended by another task; of several, the oldest counts as the one that ends;
  * machine_quiescent(surely): what this CPU does now is no such section, unless
  * it has interrupted one; @surely: not then either;
+ * machine_region_ends(goes_on): where tasks are not preempted, whatever a CPU does is a
+ * reader of RCU_READERS until it says so; @goes_on: from here on it is one again;
  * machine_grace_period_begins(domain): a moment; machine_grace_period_ends(
  * domain, moment): no reader is left that had begun before;
- * machine_callback_queued(head), machine_callback_runs(head): the same of what
- * waits in a queue for PREEMPT_OFF_READERS.
+ * machine_callback_queued(domain, head), machine_callback_runs(domain, head): the
+ * same of what waits in a queue;
+ * machine_cookie_taken(domain, cookie), machine_cookie_passed(domain, cookie): the
+ * same of who asks now and then whether a grace period lies behind that number.
  */
 #define LOCK_SHARED 0x1       /* others may hold it so at the same time */
 #define LOCK_RECURSIVE 0x2    /* shared, and waits only for who has it alone */
@@ -54,6 +58,7 @@
 
 #define PREEMPT_OFF_READERS NULL
 #define TASK_READERS ((const void *)1) /* a task, between two switches by itself */
+#define RCU_READERS ((const void *)2)
 #define RUDE_READERS ((const void *)4) /* PREEMPT_OFF_READERS, and an idle task, to its switch */
 #define TRACE_READERS ((const void *)5) /* told, of the running task */
 
@@ -79,6 +84,7 @@
 #define num_cpus() (the_machine->config.cpus)
 #define cpu_at(n) (&the_machine->cpu[n])
 #define cpu_online(n) (READ_ONCE(cpu_at(n)->online))
+#define preempt_is_full() (likely(the_machine->config.preempt == PREEMPT_FULL))
 #define for_each_online_cpu(n) \
 	for ((n) = 0; (n) < (int)num_cpus(); (n)++) \
 		if (cpu_online(n))

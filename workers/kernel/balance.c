@@ -7,5 +7,5 @@ void report_unbalanced(const void *function, struct balance before, struct balan
 {
 	report_finding(FINDING_UNBALANCED, NULL, (u64)function, before.preempt_count,
 		       after.preempt_count, before.irqs_off, after.irqs_off,
-		       (u32)(after.locks - before.locks));
+		       (u32)(after.locks + after.readers - before.locks - before.readers));
 }

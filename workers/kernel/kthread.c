@@ -50,6 +50,7 @@ static void fill_slot(struct task_struct *task, int cpu, enum task_class class, 
 	task->nvcsw = task->nivcsw = task->progress = 0;
 	task->wait.kind = WAIT_NONE;
 	task->worker = 0;
+	task->rcu_nesting = task->rcu_special = 0;
 	for (; name[n] && n < sizeof(task->name) - 1; n++)
 		task->name[n] = name[n];
 	task->name[n] = 0;

@@ -1,78 +1,93 @@
 // SPDX-License-Identifier: MIT
 /*
- * RCU, the flavour whose readers have preemption or interrupts off.
+ * RCU: grace periods, and the quiescent states that end them.
  *
- * A grace period interrupts every CPU that is not idle. One that finds
- * preemption on is in no reader, and says so at once; another says so when its
- * count falls to 0, when it switches tasks, or at its next tick. So a grace
- * period lasts as long as the longest reader, plus an interrupt.
+ * A grace period interrupts every CPU that is not idle. One that is in no reader says so at
+ * once; another says so when it leaves the reader, when it switches tasks, or at its next tick.
+ * So a grace period lasts as long as the longest reader, plus an interrupt. Readers that have
+ * lost their CPU hold it, too: see rcu_preempt.c. With preempt=none an interrupt does not know
+ * what it has come into: only a switch of tasks, idle, cond_resched() and the like count.
  *
  * Those that wait queue on a mutex; one grace period serves all that came
- * before it began: two for any number of waiters.
+ * before it began: two for any number of waiters. Expedited ones have a sequence of
+ * their own, so they wait for none of these, and share all the rest.
  */
 #include <error.h>
 #include <finding.h>
-#include <kernel/balance.h>
-#include <kernel/completion.h>
-#include <kernel/kthread.h>
-#include <kernel/mutex.h>
-#include <kernel/rcu.h>
+#include <kernel/rcu_internal.h>
+#include <kernel/sched.h>
 #include <kernel/smp.h>
-#include <list.h>
 #include <percpu.h>
 #include <trace.h>
 
-#define RCU_SEQ_STATE_MASK 3UL /* low bits: 0 idle, 1 in progress */
-
-struct rcu_state {
-	u64 seq;                   /* grace periods << 2 | state; under gp_mutex, all read */
-	u32 left;                  /* CPUs that have not reported, plus 1 for the leader; atomic */
-	struct mutex gp_mutex;     /* held by the leader */
-	struct task_struct *leader;/* woken by the last reporter; the leader writes */
-};
-
 struct rcu_cpu {
-	u32 need_qs;               /* 1 = a grace period waits for this CPU; xchg() reports */
-	struct call_single_data csd;
+	u32 need_qs;               /* RCU_FOR_*: wait for this CPU; leaders set, atomic */
+	struct call_single_data csd[2]; /* of rcu, and of rcu_expedited; its leader sends it */
 };
 
-static struct rcu_state rcu = { .gp_mutex = MUTEX_INIT(rcu.gp_mutex) };
-static DEFINE_PER_CPU(struct rcu_cpu, rcu_cpus);
-static struct llist_head callbacks;        /* of call_rcu(); newest first */
-static struct task_struct *callback_task;
+struct rcu_state rcu = { .bit = RCU_FOR_ALL, .gp_mutex = MUTEX_INIT(rcu.gp_mutex) };
+struct rcu_state rcu_expedited = {
+	.bit = RCU_FOR_HASTY, .gp_mutex = MUTEX_INIT(rcu_expedited.gp_mutex),
+};
 
-static bool rcu_seq_done(u64 snap)
-{
-	return (s64)(smp_load_acquire(&rcu.seq) - snap) >= 0;
-}
+static DEFINE_PER_CPU(struct rcu_cpu, rcu_cpus);
 
 /* The value that seq has when a full grace period lies after now. */
-static u64 rcu_seq_snap(u64 *began)
+static u64 rcu_seq_snap(const struct rcu_state *state, u64 *began)
 {
 	u64 snap;
 
 	smp_mb(); /* The caller's removals before the sequence is read. */
-	*began = machine_grace_period_begins(PREEMPT_OFF_READERS);
-	snap = (READ_ONCE(rcu.seq) + 2 * RCU_SEQ_STATE_MASK + 1) & ~RCU_SEQ_STATE_MASK;
+	*began = machine_grace_period_begins(RCU_READERS);
+	snap = (READ_ONCE(state->seq) + 2 * RCU_SEQ_STATE_MASK + 1) & ~RCU_SEQ_STATE_MASK;
 	smp_mb();
 	return snap;
 }
 
-static void put_left(void)
+static void put_left(struct rcu_state *state)
 {
-	if (atomic_dec_and_test(&rcu.left))
-		wake_up_process(READ_ONCE(rcu.leader));
+	if (atomic_dec_and_test(&state->left))
+		wake_up_process(READ_ONCE(state->leader));
 }
 
-/* @cpu has been outside of every reader since the grace period began. */
-static void report_qs(u32 cpu, bool late)
+void rcu_put_left(u32 bits)
+{
+	if (bits & RCU_FOR_ALL)
+		put_left(&rcu);
+	if (bits & RCU_FOR_HASTY)
+		put_left(&rcu_expedited);
+}
+
+u32 rcu_needs_this_cpu(void)
+{
+	return READ_ONCE(this_cpu_ptr(rcu_cpus)->need_qs);
+}
+
+/* It has been outside of every reader since the grace periods began that wait for it. */
+void rcu_report_this_cpu(bool late)
+{
+	struct rcu_cpu *rcu_cpu = this_cpu_ptr(rcu_cpus);
+	u32 needs;
+
+	this_cpu()->preempt_work &= ~PREEMPT_WORK_QS;
+	if (!READ_ONCE(rcu_cpu->need_qs))
+		return;
+	needs = xchg(&rcu_cpu->need_qs, 0);
+	if (!needs)
+		return;
+	trace_event(EVENT_QS, rcu.seq, late);
+	rcu_put_left(needs);
+}
+
+/* The same, seen by a leader: since its own grace period began, and maybe not since another. */
+static void report_for(struct rcu_state *state, u32 cpu)
 {
 	struct rcu_cpu *rcu_cpu = per_cpu_ptr(rcu_cpus, cpu);
 
-	if (!READ_ONCE(rcu_cpu->need_qs) || !xchg(&rcu_cpu->need_qs, 0))
+	if (!(atomic_fetch_and(~state->bit, &rcu_cpu->need_qs) & state->bit))
 		return;
-	trace_event(EVENT_QS, rcu.seq, late);
-	put_left();
+	trace_event(EVENT_QS, state->seq, false);
+	put_left(state);
 }
 
 static bool interrupted_in_slot(void)
@@ -82,22 +97,42 @@ static bool interrupted_in_slot(void)
 	return regs && machine_ip_is_atomic(regs->ip);
 }
 
+/* Without preemption an interrupt may have come into a reader, and nobody knows. */
+static bool is_surely_no_reader(const struct task_struct *task)
+{
+	return preempt_is_full() || task->rcu_special & RCU_SPECIAL_USER;
+}
+
+/* Report now, or have it done when what this CPU is in ends; interrupts are off. */
+static void report_or_owe(struct cpu *cpu, bool late)
+{
+	struct task_struct *task = cpu->curr;
+
+	if (unlikely(task->rcu_nesting)) {
+		/* Also if a handler, which may be what is interrupted, is the reader. */
+		task->rcu_special |= RCU_SPECIAL_NEED_QS;
+		cpu->preempt_work &= ~PREEMPT_WORK_QS;
+	} else if (cpu->preempt_count || cpu->irq_depth > 1 || interrupted_in_slot() ||
+		   !is_surely_no_reader(task)) {
+		/* A handler that it came into is a reader, also where it has interrupts on. */
+		cpu->preempt_work |= PREEMPT_WORK_QS;
+	} else {
+		if (preempt_is_full() && task->rcu_special)
+			rcu_preempt_deferred_qs(task);
+		rcu_report_this_cpu(late);
+	}
+}
+
 /* The interrupt of a grace period. */
 static void rcu_gp_interrupt(void *info)
 {
-	struct cpu *cpu = this_cpu();
-
 	machine_quiescent(false);
 	/*
 	 * The csd is unlocked before need_qs is read: a leader that has set it, and
-	 * finds the csd still locked, sends no interrupt. Pairs with its xchg().
+	 * finds the csd still locked, sends no interrupt. Pairs with that in rcu_gp().
 	 */
 	smp_mb();
-	/* A handler that it came into is a reader, also where it has interrupts on. */
-	if (cpu->preempt_count || cpu->irq_depth > 1 || interrupted_in_slot())
-		cpu->preempt_work |= PREEMPT_WORK_QS;
-	else
-		report_qs(cpu->id, false);
+	report_or_owe(this_cpu(), false);
 }
 
 void rcu_irq_exit_check(void)
@@ -107,55 +142,99 @@ void rcu_irq_exit_check(void)
 	if (!(cpu->preempt_work & PREEMPT_WORK_QS))
 		return;
 	machine_quiescent(false);
-	if (cpu->preempt_count || cpu->irq_depth > 1 || interrupted_in_slot())
-		return;
-	cpu->preempt_work &= ~PREEMPT_WORK_QS;
-	report_qs(cpu->id, true);
+	report_or_owe(cpu, true);
 }
 
 void rcu_report_late_qs(void)
 {
 	u32 flags = local_irq_save();
-	struct cpu *cpu = this_cpu();
 
 	machine_quiescent(false);
-	cpu->preempt_work &= ~PREEMPT_WORK_QS;
-	report_qs(cpu->id, true);
+	report_or_owe(this_cpu(), true);
 	local_irq_restore(flags);
 }
 
 void rcu_note_context_switch(void)
 {
-	struct cpu *cpu = this_cpu();
+	struct task_struct *task = current;
 
 	machine_quiescent(false);
-	cpu->preempt_work &= ~PREEMPT_WORK_QS;
-	report_qs(cpu->id, true);
+	machine_region_ends(false);
+	if (unlikely(task->rcu_nesting | task->rcu_special) && preempt_is_full())
+		rcu_preempt_note_switch(task);
+	rcu_report_this_cpu(true);
+	machine_region_ends(true);
+}
+
+void rcu_all_qs(void)
+{
+	u32 flags = local_irq_save();
+
+	machine_quiescent(false);
+	machine_region_ends(false);
+	rcu_report_this_cpu(true);
+	machine_region_ends(true);
+	local_irq_restore(flags);
 }
 
 void rcu_momentary_eqs(void)
 {
 	machine_quiescent(true);
-	report_qs(smp_processor_id(), true);
+	machine_region_ends(false);
+	rcu_report_this_cpu(true);
+	machine_region_ends(true);
+}
+
+static void stop_watching(void)
+{
+	machine_quiescent(false);
+	machine_region_ends(false);
+	/* Every read of this CPU before it counts as idle; pairs with the leader's. */
+	(void)xchg(&this_cpu()->in_eqs, 1);
 }
 
 void rcu_idle_enter(void)
 {
-	machine_quiescent(false);
-	/* Every read of this CPU before it counts as idle; pairs with the leader's. */
-	(void)xchg(&this_cpu()->in_eqs, 1);
+	machine_region_ends(false);
+	if (this_cpu()->preempt_work & PREEMPT_WORK_QS)
+		rcu_report_this_cpu(true);
+	stop_watching();
 }
 
 void rcu_idle_exit(void)
 {
 	(void)xchg(&this_cpu()->in_eqs, 0);
+	machine_region_ends(true);
+}
+
+void rcu_user_enter(void)
+{
+	u32 flags;
+
+	/* Elsewhere an interrupt knows whether it has come into a reader. */
+	if (preempt_is_full())
+		return;
+	flags = local_irq_save();
+	machine_region_ends(false);
+	current->rcu_special |= RCU_SPECIAL_USER;
+	if (this_cpu()->preempt_work & PREEMPT_WORK_QS)
+		rcu_report_this_cpu(true);
+	local_irq_restore(flags);
+}
+
+void rcu_user_exit(void)
+{
+	if (preempt_is_full())
+		return;
+	current->rcu_special &= ~RCU_SPECIAL_USER;
+	machine_region_ends(true);
 }
 
 void rcutree_report_cpu_dead(void)
 {
 	rcu_idle_enter();
 	/* Idle before need_qs is read: who set it, and saw a CPU that is not, waits for this. */
-	report_qs(smp_processor_id(), true);
+	rcu_report_this_cpu(true);
 }
 
 void rcutree_report_cpu_starting(void)
@@ -174,10 +253,10 @@ bool rcu_nmi_enter(void)
 
 void rcu_nmi_exit(void)
 {
-	rcu_idle_enter();
+	stop_watching();
 }
 
-static void ask_cpus(cpumask_t mask)
+static void ask_cpus(struct rcu_state *state, cpumask_t mask)
 {
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
 		struct rcu_cpu *rcu_cpu = per_cpu_ptr(rcu_cpus, cpu);
@@ -186,38 +265,38 @@ static void ask_cpus(cpumask_t mask)
 			continue;
 		/* Idle now, after the grace period began: it can see nothing older. */
 		if (READ_ONCE(cpu_at(cpu)->in_eqs)) {
-			report_qs(cpu, false);
+			report_for(state, cpu);
 			continue;
 		}
 		/*
 		 * Still on its way from the last grace period, it serves this one as well. One
 		 * that goes down may be in a reader, and reports when it rests.
 		 */
-		smp_call_function_single_async(cpu, &rcu_cpu->csd);
+		smp_call_function_single_async(cpu, &rcu_cpu->csd[state == &rcu_expedited]);
 	}
 }
 
-static cpumask_t not_reported(void)
+static cpumask_t not_reported(const struct rcu_state *state)
 {
 	cpumask_t mask = 0;
 
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
-		if (READ_ONCE(per_cpu_ptr(rcu_cpus, cpu)->need_qs))
+		if (READ_ONCE(per_cpu_ptr(rcu_cpus, cpu)->need_qs) & state->bit)
 			mask |= cpumask_of(cpu);
 	}
 	return mask;
 }
 
-static void wait_for_reports(void)
+static void wait_for_reports(struct rcu_state *state)
 {
-	struct wait_note before = wait_begin(WAIT_GRACE_PERIOD, &rcu, not_reported());
+	struct wait_note before = wait_begin(WAIT_GRACE_PERIOD, state, not_reported(state));
 
-	if (!atomic_dec_and_test(&rcu.left)) {
+	if (!atomic_dec_and_test(&state->left)) {
 		for (;;) {
 			set_current_blocked();
-			if (!smp_load_acquire(&rcu.left))
+			if (!smp_load_acquire(&state->left))
 				break;
-			current->wait.value = not_reported();
+			current->wait.value = not_reported(state);
 			schedule();
 		}
 		set_current_running();
@@ -226,114 +305,95 @@ static void wait_for_reports(void)
 }
 
 /* Under gp_mutex. */
-static void rcu_gp(void)
+static void rcu_gp(struct rcu_state *state)
 {
 	u32 self = smp_processor_id();
 	cpumask_t mask = ~0UL >> (MAX_CPUS - num_cpus()) & ~cpumask_of(self);
 
-	WRITE_ONCE(rcu.seq, rcu.seq + 1);
+	WRITE_ONCE(state->seq, state->seq + 1);
 	smp_mb(); /* The start before any CPU is looked at. */
-	trace_event(EVENT_GP_START, rcu.seq, mask);
-	WRITE_ONCE(rcu.leader, current);
-	/* The caller may sleep, so its own CPU is in no reader. */
-	WRITE_ONCE(rcu.left, __builtin_popcountl(mask) + 1);
+	trace_event(EVENT_GP_START, state->seq, mask);
+	WRITE_ONCE(state->leader, current);
+	/* The caller may sleep, so its own CPU is in no reader but those that lost it. */
+	WRITE_ONCE(state->left, __builtin_popcountl(mask) + 1);
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
 		if (mask & cpumask_of(cpu))
-			xchg(&per_cpu_ptr(rcu_cpus, cpu)->need_qs, 1);
+			atomic_fetch_or(state->bit, &per_cpu_ptr(rcu_cpus, cpu)->need_qs);
 	}
-	ask_cpus(mask);
-	wait_for_reports();
+	/* Who loses its CPU from here on finds need_qs; who had before is in the list. */
+	if (preempt_is_full())
+		rcu_preempt_hold(state);
+	ask_cpus(state, mask);
+	wait_for_reports(state);
 	smp_mb(); /* Every report before the end is seen. */
-	smp_store_release(&rcu.seq, (rcu.seq | RCU_SEQ_STATE_MASK) + 1);
-	trace_event(EVENT_GP_END, rcu.seq, 0);
+	smp_store_release(&state->seq, (state->seq | RCU_SEQ_STATE_MASK) + 1);
+	trace_event(EVENT_GP_END, state->seq, 0);
 }
 
-void synchronize_rcu(void)
+static void synchronize(struct rcu_state *state)
 {
 	u64 began, snap;
 
 	might_sleep();
-	snap = rcu_seq_snap(&began);
-	while (!rcu_seq_done(snap)) {
-		mutex_lock(&rcu.gp_mutex);
-		if (!rcu_seq_done(snap))
-			rcu_gp();
-		mutex_unlock(&rcu.gp_mutex);
+	snap = rcu_seq_snap(state, &began);
+	while (!rcu_seq_done(state, snap)) {
+		mutex_lock(&state->gp_mutex);
+		if (!rcu_seq_done(state, snap))
+			rcu_gp(state);
+		mutex_unlock(&state->gp_mutex);
 	}
 	smp_mb(); /* The grace period before what the caller does next. */
-	machine_grace_period_ends(PREEMPT_OFF_READERS, began);
+	machine_grace_period_ends(RCU_READERS, began);
 }
 
-void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
+void synchronize_rcu(void)
 {
-	head->func = func;
-	machine_callback_queued(head);
-	if (llist_add((struct llist_node *)head, &callbacks))
-		wake_up_process(READ_ONCE(callback_task));
+	synchronize(&rcu);
 }
 
-static_assert(offsetof(struct rcu_head, next) == offsetof(struct llist_node, next),
-	      "an rcu_head is queued as an llist_node");
-
-static void run_callback(struct rcu_head *head)
+void synchronize_rcu_expedited(void)
 {
-	void (*func)(struct rcu_head *head) = head->func;
-
-	machine_callback_runs(head);
-	func(head);
-	check_balance(func, TASK_BALANCE);
+	synchronize(&rcu_expedited);
 }
 
-static s64 run_callbacks(void *unused)
+u64 get_state_synchronize_rcu(void)
 {
-	while (!kthread_should_stop()) {
-		struct llist_node *node, *next;
-		struct wait_note before;
+	u64 began, cookie = rcu_seq_snap(&rcu, &began);
 
-		set_current_blocked();
-		if (!READ_ONCE(callbacks.first)) {
-			before = wait_begin(WAIT_WORK, &callbacks, 0);
-			schedule();
-			wait_end(before);
-			continue;
-		}
-		set_current_running();
-		node = llist_reverse_order(llist_del_all(&callbacks));
+	machine_cookie_taken(RCU_READERS, cookie);
+	return cookie;
+}
+
+bool poll_state_synchronize_rcu(u64 cookie)
+{
+	if (!rcu_seq_done(&rcu, cookie))
+		return false;
+	smp_mb(); /* The grace period before what the caller does next. */
+	machine_cookie_passed(RCU_READERS, cookie);
+	return true;
+}
+
+void cond_synchronize_rcu(u64 cookie)
+{
+	if (!poll_state_synchronize_rcu(cookie))
 		synchronize_rcu();
-		for (; node; node = next) {
-			struct rcu_head *head = (struct rcu_head *)node;
-
-			next = node->next;
-			run_callback(head);
-			cond_resched();
-		}
-	}
-	return 0;
 }
 
-struct rcu_barrier_call {
-	struct rcu_head head;
-	struct completion done;
-};
-
-static void barrier_callback(struct rcu_head *head)
+u64 rcu_get_gp_seq(void)
 {
-	complete(&container_of(head, struct rcu_barrier_call, head)->done);
+	return READ_ONCE(rcu.seq) >> 2;
 }
 
-void rcu_barrier(void)
+u64 rcu_exp_batches_completed(void)
 {
-	struct rcu_barrier_call call;
-
-	/* One queue, in order: what was queued before has run when ours runs. */
-	init_completion(&call.done);
-	call_rcu(&call.head, barrier_callback);
-	wait_for_completion(&call.done);
+	return READ_ONCE(rcu_expedited.seq) >> 2;
 }
 
 void rcu_init(void)
 {
-	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
-		per_cpu_ptr(rcu_cpus, cpu)->csd.func = rcu_gp_interrupt;
-	callback_task = kthread_run(0, run_callbacks, NULL, "rcu_callbacks");
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		for (u32 n = 0; n < 2; n++)
+			per_cpu_ptr(rcu_cpus, cpu)->csd[n].func = rcu_gp_interrupt;
+	}
+	rcu_callbacks_init();
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * One run queue per CPU. Tasks never migrate, so a task that is picked has
- * always been switched out completely: by this very CPU.
+ * always been switched out completely: by this very CPU. With preempt=none an interrupt only
+ * leaves word that another task should run; the one that runs goes on until it asks.
  */
 #include <error.h>
 #include <finding.h>
@@ -148,9 +149,11 @@ void might_sleep(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (unlikely(cpu->preempt_count || cpu->irq_off || cpu->irq_depth))
+	if (unlikely(cpu->preempt_count || cpu->irq_off || cpu->irq_depth ||
+		     cpu->curr->rcu_nesting))
 		report_finding(FINDING_BAD_CONTEXT, NULL, (u64)__builtin_return_address(0),
-			       cpu->preempt_count, cpu->irq_off, cpu->irq_depth);
+			       cpu->preempt_count, cpu->irq_off, cpu->irq_depth,
+			       cpu->curr->rcu_nesting);
 }
 
 void schedule(void)
@@ -198,6 +201,18 @@ static bool preempts_current(const struct cpu *cpu, const struct task_struct *ta
 	return !running || running->class <= task->class;
 }
 
+/* Let a task run that wants this CPU, if it may be taken from the one that has it. */
+static void switch_if_wanted(struct cpu *cpu)
+{
+	if (likely(!(READ_ONCE(cpu->preempt_work) & PREEMPT_WORK_RESCHED)))
+		return;
+	if (cpu->preempt_count || cpu->irq_off || cpu->irq_depth || cpu->curr == cpu->idle)
+		return;
+	local_irq_disable();
+	__schedule(true);
+	local_irq_enable();
+}
+
 bool wake_up_process(struct task_struct *task)
 {
 	struct cpu *cpu = cpu_at(task->cpu);
@@ -228,8 +243,8 @@ bool wake_up_process(struct task_struct *task)
 	if (resched)
 		resched_cpu(cpu);
 	local_irq_restore(flags);
-	if (resched && !flags && cpu == this_cpu())
-		cond_resched();
+	if (resched && !flags && cpu == this_cpu() && preempt_is_full())
+		switch_if_wanted(cpu);
 	return woken;
 }
 
@@ -237,13 +252,11 @@ void cond_resched(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (likely(!(READ_ONCE(cpu->preempt_work) & PREEMPT_WORK_RESCHED)))
-		return;
-	if (cpu->preempt_count || cpu->irq_off || cpu->irq_depth || cpu->curr == cpu->idle)
-		return;
-	local_irq_disable();
-	__schedule(true);
-	local_irq_enable();
+	switch_if_wanted(cpu);
+	/* Not preemptible, and yet not in a reader: or it would not ask. */
+	if (unlikely(READ_ONCE(cpu->preempt_work) & PREEMPT_WORK_QS) && !preempt_is_full() &&
+	    !cpu->preempt_count && !cpu->irq_off && !cpu->irq_depth)
+		rcu_all_qs();
 }
 
 void yield(void)
@@ -266,11 +279,11 @@ void preempt_slowpath(void)
 	struct cpu *cpu = this_cpu();
 
 	/* In a handler, also in one that has interrupts on, it is done at its end. */
-	if (cpu->irq_off || cpu->irq_depth)
+	if (cpu->irq_off || cpu->irq_depth || !preempt_is_full())
 		return;
 	if (cpu->preempt_work & PREEMPT_WORK_QS)
 		rcu_report_late_qs();
-	cond_resched();
+	switch_if_wanted(cpu);
 }
 
 void preempt_schedule_irq(const struct pt_regs *regs)
@@ -278,7 +291,7 @@ void preempt_schedule_irq(const struct pt_regs *regs)
 	struct cpu *cpu = this_cpu();
 	struct task_struct *task = cpu->curr;
 
-	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED))
+	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED) || !preempt_is_full())
 		return;
 	if (cpu->preempt_count || cpu->irq_depth || cpu->curr == cpu->idle)
 		return;

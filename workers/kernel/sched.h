@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks on a CPU: one runs, the tick may preempt it at any instruction. */
+/*
+ * Tasks on a CPU: one runs, and the tick may preempt it at any instruction; with preempt=none,
+ * only where it blocks, yields or calls cond_resched().
+ */
 #ifndef KERNEL_SCHED_H
 #define KERNEL_SCHED_H
 
@@ -16,7 +19,7 @@ void set_current_running(void);
 /* True if @task was blocked. Any context. */
 bool wake_up_process(struct task_struct *task);
 
-/* Let others run, if there are any. */
+/* Let others run, if there are any. With preempt=none, the caller is in no reader of RCU. */
 void cond_resched(void);
 
 /* Let everybody else on this CPU run first. May sleep; cond_park() comes first. */

@@ -108,7 +108,7 @@ void machine_irqs_done(void)
 	struct cpu *cpu = this_cpu();
 
 	/* A task woken here may be what the others wait for; machine_switch() gives way. */
-	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED))
+	if (!(cpu->preempt_work & PREEMPT_WORK_RESCHED) || !preempt_is_full())
 		core_give_way(cpu, true);
 }
 

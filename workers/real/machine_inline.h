@@ -130,6 +130,10 @@ static inline void machine_quiescent(bool surely)
 {
 }
 
+static inline void machine_region_ends(bool goes_on)
+{
+}
+
 static inline u64 machine_grace_period_begins(const void *domain)
 {
 	return 0;
@@ -139,11 +143,19 @@ static inline void machine_grace_period_ends(const void *domain, u64 began)
 {
 }
 
-static inline void machine_callback_queued(const void *head)
+static inline void machine_callback_queued(const void *domain, const void *head)
 {
 }
 
-static inline void machine_callback_runs(const void *head)
+static inline void machine_callback_runs(const void *domain, const void *head)
+{
+}
+
+static inline void machine_cookie_taken(const void *domain, u64 cookie)
+{
+}
+
+static inline void machine_cookie_passed(const void *domain, u64 cookie)
 {
 }
 

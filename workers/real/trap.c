@@ -89,7 +89,7 @@ static bool interrupt_first(const struct cpu *cpu)
 		return true;
 	/* Softirqs that are left for the next tick are left to it. */
 	return READ_ONCE(cpu->preempt_work) & ~PREEMPT_WORK_SOFTIRQS && !cpu->preempt_count &&
-	       !cpu->irq_depth && cpu->curr != cpu->idle;
+	       !cpu->irq_depth && cpu->curr != cpu->idle && preempt_is_full();
 }
 
 static void trap_signal(int signal, siginfo_t *info, void *data)

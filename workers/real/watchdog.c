@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <finding.h>
+#include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/rcu_tasks_trace.h>
 #include <memory.h>
@@ -113,9 +114,10 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 	case WAIT_TIMER:
 		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;
 	case WAIT_CROSS_CALL:
-	case WAIT_GRACE_PERIOD:
 	case WAIT_SRCU:
 		return value ? cpu_at(__builtin_ctzl(value))->curr : NULL;
+	case WAIT_GRACE_PERIOD:
+		return value ? cpu_at(__builtin_ctzl(value))->curr : rcu_blocked_holder();
 	default:
 		return NULL;
 	}
@@ -146,7 +148,7 @@ static struct finding *new_finding(void)
 static void report_wait(const struct task_struct *task, u32 ms)
 {
 	struct finding *finding = new_finding();
-	const struct task_struct *blocker = blocker_of(task);
+	const struct task_struct *blocker = blocker_of(task), *blocked = rcu_blocked_holder();
 	u32 cycle = cycle_length(task);
 	u32 kind = cycle ? FINDING_DEADLOCK : FINDING_HANG;
 
@@ -163,8 +165,10 @@ static void report_wait(const struct task_struct *task, u32 ms)
 	if (!cycle && task->wait.kind == WAIT_GRACE_PERIOD) {
 		kind = FINDING_STALL;
 		finding->value[0] = task->wait.object;
-		finding->value[1] = task->wait.value ? __builtin_ctzl(task->wait.value) : 0;
+		finding->value[1] = blocker ? blocker->cpu : 0;
 		finding->value[2] = ms;
+		finding->value[3] = task->wait.value;
+		finding->value[4] = blocked ? blocked->index + 1 : 0;
 	}
 	smp_store_release(&finding->kind, kind);
 }

@@ -3,6 +3,7 @@
  * A task that has its CPU for itself waits on the word, so that all of them go
  * on within a microsecond or so; others sleep, so that their neighbours can run.
  */
+#include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/sched.h>
 #include <tasks/rendezvous.h>
@@ -50,8 +51,10 @@ void rendezvous_wait(struct rendezvous *rendezvous, struct scenario_task *task,
 		sleep_while(rendezvous, turn);
 	} else {
 		rcu_tasks_wait_begin();
+		rcu_user_enter();
 		while (smp_load_acquire(&rendezvous->turn) == turn)
 			machine_relax_while(&rendezvous->turn, turn);
+		rcu_user_exit();
 		rcu_tasks_wait_end();
 	}
 	wait_end(before);

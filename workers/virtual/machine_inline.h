@@ -55,9 +55,12 @@ void machine_reader_ends(const void *domain);
 void machine_mover_begins(const void *domain);
 void machine_mover_ends(const void *domain);
 void machine_quiescent(bool surely);
+void machine_region_ends(bool goes_on);
 u64 machine_grace_period_begins(const void *domain);
 void machine_grace_period_ends(const void *domain, u64 began);
-void machine_callback_queued(const void *head);
-void machine_callback_runs(const void *head);
+void machine_callback_queued(const void *domain, const void *head);
+void machine_callback_runs(const void *domain, const void *head);
+void machine_cookie_taken(const void *domain, u64 cookie);
+void machine_cookie_passed(const void *domain, u64 cookie);
 
 #endif

@@ -95,8 +95,8 @@ static void wait_for_readers(void)
 	u64 began;
 
 	smp_mb();
-	began = machine_grace_period_begins(PREEMPT_OFF_READERS);
-	machine_grace_period_ends(PREEMPT_OFF_READERS, began);
+	began = machine_grace_period_begins(RCU_READERS);
+	machine_grace_period_ends(RCU_READERS, began);
 #else
 	synchronize_rcu();
 #endif

@@ -33,6 +33,7 @@
 #define MAX_READERS 64
 #define MAX_CALLBACKS 256
 #define ANY_TASK (~0u)        /* of a reader that another task may end */
+#define MAX_COOKIES 64
 
 struct reader {
 	u64 domain;
@@ -43,8 +44,11 @@ struct reader {
 };
 
 static struct reader readers[MAX_READERS];
-static struct { u64 head, queued; } callbacks[MAX_CALLBACKS];
-static u32 nr_readers, nr_callbacks;
+static struct { u64 domain, head, queued; } callbacks[MAX_CALLBACKS];
+static struct { u64 domain, cookie, taken; } cookies[MAX_COOKIES]; /* the oldest is replaced */
+static u32 nr_readers, nr_callbacks, nr_cookies;
+/* Without preemption: when each CPU last passed a quiescent state; 0 = it idles. */
+static u64 regions[VIRTUAL_CPUS];
 
 struct section sections[VIRTUAL_CPUS];
 u64 last_moment;
@@ -53,8 +57,10 @@ void sections_begin(void)
 {
 	for (u32 n = 0; n < VIRTUAL_CPUS; n++)
 		sections[n].began = 0;
-	nr_readers = nr_callbacks = 0;
-	last_moment = 0;
+	nr_readers = nr_callbacks = nr_cookies = 0;
+	last_moment = 1;
+	for (u32 n = 0; n < VIRTUAL_CPUS; n++)
+		regions[n] = !the_machine->cpu[n].in_eqs;
 }
 
 static bool is_in_section(const struct vcpu *cpu)
@@ -102,6 +108,20 @@ static void check_sections(u64 began, u64 frame)
 	}
 }
 
+/* Whatever a CPU does since it last passed a quiescent state is a reader. */
+static void check_regions(u64 began, u64 frame)
+{
+	for (u32 n = 0; n < engine.nr_cpus && the_machine->config.preempt == PREEMPT_NONE; n++) {
+		const struct vcpu *cpu = &engine.vcpu[n];
+		struct side side = { .cpu = n, .task = cpu->fiber->index, .tsc = engine.steps };
+
+		if (cpu == engine.cpu || !regions[n] || regions[n] >= began)
+			continue;
+		side.stack[0] = cpu->pending.pc;
+		report_reader(n, (u64)RCU_READERS, &side, frame);
+	}
+}
+
 static void check_readers(u64 domain, u64 began, u64 frame)
 {
 	for (u32 n = 0; n < nr_readers; n++) {
@@ -122,10 +142,12 @@ static void check(u64 domain, u64 began, u64 frame)
 	/* What began before this run did is not known. */
 	if (!began)
 		return;
-	if (domain)
+	if (domain != (u64)PREEMPT_OFF_READERS)
 		check_readers(domain, began, frame);
-	else
+	if (domain == (u64)PREEMPT_OFF_READERS || domain == (u64)RCU_READERS)
 		check_sections(began, frame);
+	if (domain == (u64)RCU_READERS)
+		check_regions(began, frame);
 }
 
 static bool is_run(void)
@@ -148,6 +170,12 @@ void machine_quiescent(bool surely)
 {
 	if (engine.cpu && (surely || !the_machine->cpu[engine.cpu->id].preempt_count))
 		sections[engine.cpu->id].began = 0;
+}
+
+void machine_region_ends(bool goes_on)
+{
+	if (engine.cpu)
+		regions[engine.cpu->id] = goes_on ? ++last_moment : 0;
 }
 
 static struct reader *reader_of(u64 domain, u32 task)
@@ -231,24 +259,51 @@ void machine_mover_ends(const void *domain)
 		oldest->nesting = 0;
 }
 
-void machine_callback_queued(const void *head)
+void machine_callback_queued(const void *domain, const void *head)
 {
 	if (!is_run() || nr_callbacks == MAX_CALLBACKS)
 		return;
+	callbacks[nr_callbacks].domain = (u64)domain;
 	callbacks[nr_callbacks].head = (u64)head;
 	callbacks[nr_callbacks++].queued = ++last_moment;
 }
 
-noinline void machine_callback_runs(const void *head)
+noinline void machine_callback_runs(const void *domain, const void *head)
 {
 	u64 queued = 0;
 
 	for (u32 n = 0; n < nr_callbacks && is_run(); n++) {
-		if (callbacks[n].head != (u64)head)
+		if (callbacks[n].head != (u64)head || callbacks[n].domain != (u64)domain)
 			continue;
 		queued = callbacks[n].queued;
 		callbacks[n] = callbacks[--nr_callbacks];
 		break;
 	}
-	check(0, queued, (u64)__builtin_frame_address(0));
+	check((u64)domain, queued, (u64)__builtin_frame_address(0));
+}
+
+/* Who has the same number from an earlier moment cannot be told from who has it from the last. */
+void machine_cookie_taken(const void *domain, u64 cookie)
+{
+	u32 n = 0, most = nr_cookies < MAX_COOKIES ? nr_cookies : MAX_COOKIES;
+
+	if (!is_run())
+		return;
+	while (n < most && (cookies[n].cookie != cookie || cookies[n].domain != (u64)domain))
+		n++;
+	if (n == most)
+		n = nr_cookies++ % MAX_COOKIES;
+	cookies[n].domain = (u64)domain;
+	cookies[n].cookie = cookie;
+	cookies[n].taken = ++last_moment;
+}
+
+noinline void machine_cookie_passed(const void *domain, u64 cookie)
+{
+	u32 most = nr_cookies < MAX_COOKIES ? nr_cookies : MAX_COOKIES;
+
+	for (u32 n = 0; n < most && is_run(); n++) {
+		if (cookies[n].cookie == cookie && cookies[n].domain == (u64)domain)
+			check((u64)domain, cookies[n].taken, (u64)__builtin_frame_address(0));
+	}
 }

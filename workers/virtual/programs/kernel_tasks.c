@@ -12,6 +12,7 @@
 #include <irqflags.h>
 #include <kernel/balance.h>
 #include <kernel/kthread.h>
+#include <kernel/rcu.h>
 
 struct explored_task kernel_tasks[MAX_EXPLORED_TASKS];
 
@@ -82,8 +83,10 @@ static void rest(u32 place)
 		kernel_interrupts_end(cpu->id);
 	if (unlikely(engine.show))
 		show_event(cpu, EVENT_KIND_EXIT, 0, 0, 0, PC);
+	rcu_user_enter();
 	cpu->pending.value = 1;
 	engine_point(EVENT_KIND_AWAIT, (u64)nr_running, sizeof(*nr_running), PC);
+	rcu_user_exit();
 }
 
 static s64 run_task(void *argument)
