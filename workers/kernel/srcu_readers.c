@@ -87,6 +87,15 @@ u64 srcu_unbalanced_cpus(const struct srcu_struct *ssp)
 	return unbalanced(ssp, 0) | unbalanced(ssp, 1);
 }
 
+/* CPUs where the last one of them may leave; 0 = none is left. */
+static u64 in_the_way(const struct srcu_struct *ssp, u32 phase)
+{
+	u64 mask = unbalanced(ssp, phase);
+
+	/* After the counts: pairs with the smp_wmb() of srcu_down_read(). */
+	return mask && READ_ONCE(ssp->moves) ? online_mask() : mask;
+}
+
 static void watch_unlocks(const struct srcu_struct *ssp, u32 cpu, u32 phase, u64 unlocks)
 {
 	struct wait_note before = wait_begin(WAIT_SRCU, ssp, cpumask_of(cpu));
@@ -105,7 +114,7 @@ static bool watch_readers(const struct srcu_struct *ssp, u32 phase)
 {
 	u64 others = ~cpumask_of(smp_processor_id());
 
-	if (READ_ONCE(ssp->moves) || READ_ONCE(this_cpu()->nr_running) > 1)
+	if (READ_ONCE(this_cpu()->nr_running) > 1)
 		return false;
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
 		const struct srcu_data *data = &ssp->sda[cpu];
@@ -113,6 +122,9 @@ static bool watch_readers(const struct srcu_struct *ssp, u32 phase)
 
 		if (!(others & cpumask_of(cpu)) || READ_ONCE(data->lock[phase]) == unlocks)
 			continue;
+		/* After the counts: pairs with the smp_wmb() of srcu_down_read(). */
+		if (READ_ONCE(ssp->moves))
+			return false;
 		watch_unlocks(ssp, cpu, phase, unlocks);
 		return true;
 	}
@@ -210,20 +222,18 @@ static void sleep_until_told(struct srcu_waiter *waiter)
 void srcu_wait_for_readers(struct srcu_struct *ssp, u32 phase)
 {
 	struct srcu_waiter waiter = { .key = key_of(ssp, phase), .task = current };
-	u64 asked = 0, more = unbalanced(ssp, phase);
+	u64 asked = 0, more = in_the_way(ssp, phase);
 	struct wait_note before = wait_begin(WAIT_SRCU, ssp, more);
 
 	add_waiter(&waiter);
 	do {
-		if (READ_ONCE(ssp->moves))
-			more = online_mask();
 		ask_cpus(more & ~asked, waiter.key);
 		asked |= more;
 		more = 0;
 		if (srcu_readers_are_gone(ssp, phase))
 			break;
 		/* One that came since, in a phase that it had picked before, was not asked. */
-		more = unbalanced(ssp, phase);
+		more = in_the_way(ssp, phase);
 		current->wait.value = more;
 	} while (more & ~asked);
 	if (more)
