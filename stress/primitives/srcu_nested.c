@@ -21,8 +21,8 @@ TASK(0, reader)
 	const u64 *value = srcu_dereference(shared, &domain);
 
 	inner = srcu_read_lock(&domain);
-	wait_for_completion(&woken);
 	srcu_read_unlock(&domain, inner);
+	wait_for_completion(&woken);
 	if (value)
 		claim(*value == 0, *value);
 	srcu_read_unlock(&domain, outer);
