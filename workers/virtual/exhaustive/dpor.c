@@ -331,17 +331,34 @@ static void take_step(u32 here, u32 agent)
 }
 
 /*
- * Interrupts are not reduced with respect to their own CPU: where one could be
- * taken, it is tried, and so is to go on without; what the CPU itself does is
- * therefore taken to be ordered with them.
+ * Interrupts are not reduced with respect to their own CPU: where one of these goes
+ * and another one could, that is tried, too; what the CPU itself does is therefore
+ * taken to be ordered with them. A CPU that waits may go on when others have gone.
  */
-static u64 wanted_with_interrupts(u64 enabled)
+static u64 wanted_with(u32 agent, u64 enabled)
 {
-	u64 interrupts = enabled >> AGENT(AGENT_IRQ, 0), cpus, wanted;
+	u32 cpu = AGENT_OF_CPU(agent);
+	u64 interrupts = AGENT_BIT(AGENT_IRQ, cpu) | AGENT_BIT(AGENT_TICK, cpu);
 
-	cpus = (interrupts | interrupts >> VIRTUAL_CPUS) & CPU_BITS;
-	wanted = (cpus | interrupts << AGENT(AGENT_IRQ, 0)) & enabled;
-	return cpus & ~enabled ? enabled : wanted;
+	interrupts &= enabled;
+	if (likely(!interrupts))
+		return 0;
+	if (AGENT_KIND(agent) == AGENT_DRAIN && !waits_for_drain(&engine.vcpu[cpu]))
+		return 0;
+	return enabled >> cpu & 1 ? interrupts | 1UL << cpu : enabled;
+}
+
+/*
+ * What could come to a CPU, and cannot any more since another one has taken the last
+ * step, such as to end the last task, could have come before.
+ */
+static void want_what_is_gone(u64 enabled)
+{
+	struct node *node = &nodes[depth - 1];
+	u64 gone = node->enabled & ~enabled & ~(CPU_BITS | CPU_BITS << AGENT(AGENT_DRAIN, 0));
+	u32 cpu = AGENT_OF_CPU(node->agent);
+
+	node->wanted |= gone & ~(AGENT_BIT(AGENT_IRQ, cpu) | AGENT_BIT(AGENT_TICK, cpu));
 }
 
 static void dpor_begin(u64 run)
@@ -402,10 +419,12 @@ static u32 dpor_choose(u64 enabled)
 		node->sleep = sleeping;
 		node->agent = engine_default(open);
 		node->wanted = 1UL << node->agent;
-		if (unlikely(enabled >> AGENT(AGENT_IRQ, 0)))
-			node->wanted |= wanted_with_interrupts(enabled);
 		nr_nodes = depth + 1;
 	}
+	if (depth >= nr_known && depth >= nr_fixed)
+		node->wanted |= wanted_with(node->agent, enabled);
+	if (depth > nr_known && depth > nr_fixed)
+		want_what_is_gone(enabled);
 	take_step(depth, node->agent);
 	if (++depth == nr_nodes)
 		sleeping = independent_of(node->sleep, node->agent);
@@ -459,6 +478,7 @@ static bool dpor_end(enum run_end end)
 {
 	if (end != RUN_CUT && end != RUN_BOUND && nr_nodes > nr_fixed) {
 		look_back_from_waiting();
+		want_what_is_gone(0);
 		/* The end of it all came before what others would have done. */
 		if (engine.ready | engine.drains)
 			nodes[nr_nodes - 1].wanted |= nodes[nr_nodes - 1].enabled;
