@@ -32,7 +32,7 @@ enum wait_kind {
 	WAIT_MUTEX,           /* object = mutex; value = owner task index + 1 */
 	WAIT_COMPLETION,      /* object = completion */
 	WAIT_SPINLOCK,        /* object = lock; value = owner cpu + 1 */
-	WAIT_CROSS_CALL,      /* object = call data; value = mask of cpus not acknowledged */
+	WAIT_CROSS_CALL,      /* object = call data; value = mask of cpus called */
 	WAIT_GRACE_PERIOD,    /* object = rcu state; value = mask of cpus not reported */
 	WAIT_STOP_MACHINE,    /* object = multi_stop data; value = state waited in */
 	WAIT_POKE_REFS,       /* object = cpu's reference count */

@@ -11,6 +11,8 @@ void __real_machine_relax_while(const u32 *word, u32 value);
 void __wrap_machine_relax_while(const u32 *word, u32 value);
 void __real_machine_spin_while(const u32 *word, u32 value);
 void __wrap_machine_spin_while(const u32 *word, u32 value);
+void __real_machine_wait_clear(const u32 *word, u32 bits);
+void __wrap_machine_wait_clear(const u32 *word, u32 bits);
 void __real_machine_idle(void);
 void __wrap_machine_idle(void);
 void __real_machine_raise_irq(int cpu, u32 bits);
@@ -32,6 +34,14 @@ void __wrap_machine_spin_while(const u32 *word, u32 value)
 	if (READ_ONCE(*word) == value)
 		gate_rest();
 	__real_machine_spin_while(word, value);
+}
+
+void __wrap_machine_wait_clear(const u32 *word, u32 bits)
+{
+	gate_access(PC, (u64)word, sizeof(*word));
+	if (READ_ONCE(*word) & bits)
+		gate_rest();
+	__real_machine_wait_clear(word, bits);
 }
 
 void __wrap_machine_idle(void)

@@ -101,6 +101,12 @@ void machine_relax_while(const u32 *word, u32 value);
 void machine_wake(const u32 *word);
 
 /*
+ * Wait in that way until no bit of @bits is set in *@word; what was written before that is seen
+ * after it. One operation on a machine that tries every order, and not one for each look.
+ */
+void machine_wait_clear(const u32 *word, u32 bits);
+
+/*
  * Wait for *@word to be no longer @value as long as that costs less than to sleep; may return
  * early. This CPU keeps its core, nobody has to call machine_wake(), interrupts are taken.
  */
@@ -141,6 +147,11 @@ u32 machine_take_nmis(void);
 
 /* What was taken has been handled: whoever waited for it has been woken. */
 void machine_irqs_done(void);
+
+/*
+ * machine_irqs_came(): true if more became pending meanwhile. A machine that interrupts
+ * the CPU as soon as it can need not say so.
+ */
 
 /* the_machine->state or a request changed: tell who supervises. Any context. */
 void machine_notify(void);

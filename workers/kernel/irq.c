@@ -83,10 +83,11 @@ static void take_interrupts(struct cpu *cpu, struct pt_regs *regs)
 	cpu->irq_regs = regs;
 	if (!regs)
 		cpu->nr_polled++;
-	while ((pending = machine_take_irqs())) {
+	pending = machine_take_irqs();
+	do {
 		trace_event(EVENT_IRQ, pending, regs ? regs->ip : 0);
 		handle_pending(cpu, pending);
-	}
+	} while (machine_irqs_came() && (pending = machine_take_irqs()));
 	machine_irqs_done();
 	if (unlikely(cpu->preempt_work & PREEMPT_WORK_SOFTIRQS))
 		softirq_irq_exit(regs != NULL);
@@ -109,11 +110,11 @@ void do_irq(struct pt_regs *regs)
 		barrier();
 		do {
 			take_interrupts(cpu, regs);
-		} while (regs && READ_ONCE(cpu->irq_pending));
+		} while (regs && machine_irqs_came());
 		barrier();
 		WRITE_ONCE(cpu->irq_off, 0);
 		barrier();
-	} while (!regs && READ_ONCE(cpu->irq_pending));
+	} while (!regs && machine_irqs_came());
 }
 
 void irq_run_pending(void)

@@ -36,21 +36,19 @@ cpumask_t online_mask(void)
 
 static __passed_over void csd_lock_wait(struct call_single_data *csd, u32 cpu)
 {
-	u32 flags = smp_load_acquire(&csd->flags);
-	struct wait_note before;
+	struct wait_note before = wait_begin(WAIT_CROSS_CALL, csd, cpumask_of(cpu));
 
 	machine_waits_for_cpus(cpumask_of(cpu));
-	if (!(flags & CSD_FLAG_LOCK))
-		return;
-	before = wait_begin(WAIT_CROSS_CALL, csd, cpumask_of(cpu));
-	while ((flags = smp_load_acquire(&csd->flags)) & CSD_FLAG_LOCK)
-		machine_relax_while(&csd->flags, flags);
+	machine_wait_clear(&csd->flags, CSD_FLAG_LOCK);
 	wait_end(before);
 }
 
 static void csd_lock(struct call_single_data *csd, u32 cpu)
 {
-	csd_lock_wait(csd, cpu);
+	if (unlikely(smp_load_acquire(&csd->flags) & CSD_FLAG_LOCK))
+		csd_lock_wait(csd, cpu);
+	else
+		machine_waits_for_cpus(cpumask_of(cpu));
 	WRITE_ONCE(csd->flags, CSD_FLAG_LOCK);
 	smp_wmb(); /* The lock before what is written into the csd. */
 }
@@ -155,12 +153,19 @@ int smp_call_function_single_async(int cpu, struct call_single_data *csd)
 	return error;
 }
 
-static cpumask_t unacked_mask(const struct call_function_data *data, cpumask_t mask)
+cpumask_t smp_unacked(const struct wait_note *note)
 {
+	const struct call_function_data *data = (const struct call_function_data *)note->object;
 	cpumask_t left = 0;
+	bool many = false;
 
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
+		many |= data == per_cpu_ptr(call_data, cpu);
+	if (!many)
+		return note->value;
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
-		if ((mask & cpumask_of(cpu)) && READ_ONCE(data->csd[cpu].flags) & CSD_FLAG_LOCK)
+		if (note->value & cpumask_of(cpu) &&
+		    READ_ONCE(data->csd[cpu].flags) & CSD_FLAG_LOCK)
 			left |= cpumask_of(cpu);
 	}
 	return left;
@@ -169,13 +174,9 @@ static cpumask_t unacked_mask(const struct call_function_data *data, cpumask_t m
 static __passed_over void wait_for_acks(struct call_function_data *data, cpumask_t mask)
 {
 	struct wait_note before = wait_begin(WAIT_CROSS_CALL, data, mask);
-	u32 left;
 
 	machine_waits_for_cpus(mask);
-	while ((left = smp_load_acquire(&data->unacked))) {
-		current->wait.value = unacked_mask(data, mask);
-		machine_relax_while(&data->unacked, left);
-	}
+	machine_wait_clear(&data->unacked, ~0u);
 	wait_end(before);
 }
 

@@ -44,4 +44,7 @@ void smpcfd_dying_cpu(void);
 
 cpumask_t online_mask(void);
 
+/* Of a note of WAIT_CROSS_CALL: the CPUs that are still waited for. */
+cpumask_t smp_unacked(const struct wait_note *note);
+
 #endif

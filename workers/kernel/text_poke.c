@@ -303,14 +303,13 @@ static void get_poke_refs(void)
 static void put_poke_refs(void)
 {
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
-		s32 *refs = per_cpu_ptr(poke_refs, cpu), left;
+		s32 *refs = per_cpu_ptr(poke_refs, cpu);
 		struct wait_note before;
 
 		if (atomic_dec_and_test(refs))
 			continue;
 		before = wait_begin(WAIT_POKE_REFS, refs, cpu);
-		while ((left = smp_load_acquire(refs)))
-			machine_relax_while((u32 *)refs, left);
+		machine_wait_clear((u32 *)refs, ~0u);
 		wait_end(before);
 	}
 }

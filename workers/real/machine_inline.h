@@ -39,6 +39,8 @@ static inline u64 machine_stamp(void)
 	return machine_cycles();
 }
 
+#define machine_irqs_came() (READ_ONCE(this_cpu()->irq_pending))
+
 #define MACHINE_POISONS true
 
 static inline void machine_memory_reserved(u64 start, u64 size)

@@ -121,6 +121,14 @@ void machine_spin_while(const u32 *word, u32 value)
 	(void)spin(word, value);
 }
 
+void machine_wait_clear(const u32 *word, u32 bits)
+{
+	u32 value;
+
+	while ((value = smp_load_acquire(word)) & bits)
+		machine_relax_while(word, value);
+}
+
 /* Interrupts are off, and a pending one ends it: the caller takes it. */
 void machine_idle(void)
 {

@@ -13,6 +13,7 @@
 #include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/rcu_tasks_trace.h>
+#include <kernel/smp.h>
 #include <memory.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,8 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 	case WAIT_TIMER:
 		return value && value <= MAX_CPUS ? cpu_at(value - 1)->curr : NULL;
 	case WAIT_CROSS_CALL:
+		value = smp_unacked(&task->wait);
+		return value ? cpu_at(__builtin_ctzl(value))->curr : NULL;
 	case WAIT_SRCU:
 		return value ? cpu_at(__builtin_ctzl(value))->curr : NULL;
 	case WAIT_GRACE_PERIOD:

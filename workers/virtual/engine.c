@@ -44,7 +44,7 @@ bool engine_is_enabled(struct vcpu *cpu)
 	if (likely(bit & (KIND(LOAD) | KIND(STORE) | KIND(POINT) | KIND(FETCH))))
 		return true;
 	if (kind == EVENT_KIND_AWAIT)
-		return engine_value(cpu, pending->addr, pending->size) != pending->value;
+		return pending_ends_wait(pending, engine_value(cpu, pending->addr, pending->size));
 	if (kind == EVENT_KIND_RELAX)
 		return engine.commits - cpu->commits != cpu->relax_seen;
 	if (kind == EVENT_KIND_LOCK)
@@ -428,6 +428,7 @@ void vcpu_reset(struct vcpu *cpu)
 	cpu->relax_seen = cpu->idle_reads = 0;
 	cpu->deliver = cpu->irq_depth = cpu->picks = 0;
 	cpu->pending.kind = EVENT_KIND_NONE;
+	cpu->pending.bits = 0;
 }
 
 static void reset(void)

@@ -53,10 +53,10 @@ struct store {
 struct pending {
 	u64 addr;
 	u64 value;            /* AWAIT: go on when the word is not this; JOIN: cpu */
+	u32 bits;             /* AWAIT: or if not 0, when none of them is set */
 	u64 pc;
 	u8 size;
 	u8 kind;              /* enum event_kind */
-	u8 plain;
 	u8 forwarded;         /* load: its own buffer holds all of it */
 };
 
@@ -215,6 +215,12 @@ static inline void store_word(u64 addr, u32 size, u64 value)
 	}
 	for (u32 n = 0; n < size; n++)
 		((volatile u8 *)addr)[n] = value >> (8 * n);
+}
+
+/* An AWAIT whose word is @value. */
+static inline bool pending_ends_wait(const struct pending *pending, u64 value)
+{
+	return pending->bits ? !(value & pending->bits) : value != pending->value;
 }
 
 static inline struct store *oldest_store(struct vcpu *cpu)
@@ -404,7 +410,6 @@ static inline void engine_point(u32 kind, u64 addr, u32 size, u64 pc)
 	cpu->pending.pc = pc;
 	cpu->pending.size = size;
 	cpu->pending.kind = kind;
-	cpu->pending.plain = 0;
 	if (unlikely(engine.detour & DETOUR_OUTSIDE))
 		engine_step_aside(cpu);
 	else

@@ -27,6 +27,8 @@ u64 machine_now(void);
 u64 machine_stamp(void);
 void sync_core(void);
 
+#define machine_irqs_came() false
+
 #define MACHINE_POISONS false
 #define MACHINE_MODELS_FETCH true
 

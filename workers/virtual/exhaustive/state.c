@@ -177,7 +177,7 @@ static u64 hash_cpu(struct vcpu *cpu)
 		return hash;
 	hash = mix(mix(mix(hash, pending->pc), pending->addr), pending->size | pending->kind << 8);
 	if (pending->kind == EVENT_KIND_AWAIT || pending->kind == EVENT_KIND_JOIN)
-		hash = mix(hash, pending->value);
+		hash = mix(hash, pending->bits ? pending->bits | 1UL << 63 : pending->value);
 	return mix(hash, engine.commits - cpu->commits != cpu->relax_seen);
 }
 

@@ -10,6 +10,7 @@
 #include <kernel/rwlock.h>
 #include <kernel/rwsem.h>
 #include <kernel/seqlock.h>
+#include <kernel/smp.h>
 
 /* Who must act; a mask has one bit for each CPU that has not. */
 static u32 first_cpu(u64 mask)
@@ -80,10 +81,13 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 		waiting->what = WAITING_COMPLETION;
 		break;
 	case WAIT_CROSS_CALL:
+		waiting->what = WAITING_CROSS_CALL;
+		waiting->value = smp_unacked(note);
+		waiting->waits_for = first_cpu(waiting->value);
+		break;
 	case WAIT_GRACE_PERIOD:
 	case WAIT_SRCU:
-		waiting->what = note->kind == WAIT_CROSS_CALL ? WAITING_CROSS_CALL
-							      : WAITING_GRACE_PERIOD;
+		waiting->what = WAITING_GRACE_PERIOD;
 		waiting->waits_for = first_cpu(note->value);
 		break;
 	case WAIT_STOP_MACHINE:

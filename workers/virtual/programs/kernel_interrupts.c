@@ -59,18 +59,24 @@ static bool irqs_enabled(u32 cpu)
 
 /*
  * On the fiber of the task that is interrupted, which may not be resumed for
- * long. A processor turns interrupts off before the handler's first instruction.
+ * long. A processor turns interrupts off before the handler's first instruction, and
+ * the return from it fetches anew before the next one comes.
  */
 static void take_irq(u32 id)
 {
+	struct vcpu *cpu = &engine.vcpu[id];
 	struct pt_regs regs = {
-		.ip = engine.vcpu[id].pending.pc,
+		.ip = cpu->pending.pc,
 		.bp = (u64)__builtin_frame_address(0),
 	};
 
-	kernel_irqs_off(&engine.vcpu[id], regs.ip);
+	kernel_irqs_off(cpu, regs.ip);
 	do_irq(&regs);
-	text_sync(engine.cpu, regs.ip);
+	if (!text_is_patched_somewhere())
+		return;
+	kernel_irqs_off(cpu, regs.ip);
+	text_sync(cpu, regs.ip);
+	kernel_irqs_restore(cpu, 0);
 }
 
 static bool timer_may_come(u32 id)

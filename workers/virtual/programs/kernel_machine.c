@@ -93,28 +93,36 @@ void machine_irqs_done(void)
 {
 }
 
-static void await(const u32 *word, u32 value, u64 pc)
+static void await(const u32 *word, u32 value, enum order order, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
 	cpu->pending.value = value;
 	engine_point(EVENT_KIND_AWAIT, (u64)word, sizeof(*word), pc);
 	if (engine.races)
-		race_load(cpu, (u64)word, sizeof(*word), ORDER_RELAXED, pc);
+		race_load(cpu, (u64)word, sizeof(*word), order, pc);
 	if (unlikely(engine.show))
-		show_access(cpu, EVENT_KIND_AWAIT, (u64)word, sizeof(*word), *word,
-			    ORDER_RELAXED, pc);
+		show_access(cpu, EVENT_KIND_AWAIT, (u64)word, sizeof(*word), *word, order, pc);
 }
 
 void machine_relax_while(const u32 *word, u32 value)
 {
-	await(word, value, PC);
+	await(word, value, ORDER_RELAXED, PC);
 }
 
 /* Here it costs nothing to wait. */
 void machine_spin_while(const u32 *word, u32 value)
 {
-	await(word, value, PC);
+	await(word, value, ORDER_RELAXED, PC);
+}
+
+void machine_wait_clear(const u32 *word, u32 bits)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	cpu->pending.bits = bits;
+	await(word, 0, ORDER_ACQUIRE, PC);
+	cpu->pending.bits = 0;
 }
 
 /* Who waits for a word looks at it whenever something is written. */
