@@ -14,17 +14,12 @@
  * interrupts), so where no agent that a race asks for can go, all are tried; and
  * what waits when a run ends is taken for a step that comes too late.
  */
+#include "exhaustive/clock.h"
 #include "exhaustive/depend.h"
 #include "exhaustive/exhaust.h"
 #include "exhaustive/picks.h"
 
 #define MAX_EVENTS 65536
-
-/* For each CPU two halves: its own steps, and above its drains. Place of the last one + 1. */
-struct clock { u64 cpu[VIRTUAL_CPUS]; };
-
-#define HALF 32
-#define TOPS 0x8000000080000000UL
 
 struct node {
 	u32 interruptible;    /* CPUs that do not hold interrupts off */
@@ -42,7 +37,7 @@ static u32 nr_known;          /* of those: steps and clocks are those of the run
 static u32 nr_fixed;          /* of those: given, and others do what else there is */
 static u32 depth;             /* of this run */
 static u64 sleeping;          /* at the node that comes next */
-static u32 words;             /* of a clock that are in use */
+u32 clock_words;
 
 /* What is before the next step of each CPU, and of its drain. */
 static struct history {
@@ -52,23 +47,6 @@ static struct history {
 	struct clock room[VIRTUAL_STORES];    /* when it left */
 	u32 stores;           /* seen entering */
 } histories[VIRTUAL_CPUS];
-
-static inline void copy(struct clock *to, const struct clock *from)
-{
-	for (u32 n = 0; n < words; n++)
-		to->cpu[n] = from->cpu[n];
-}
-
-/* Both halves of all words at once. */
-static inline void join(struct clock *to, const struct clock *from)
-{
-	for (u32 n = 0; n < words; n++) {
-		u64 a = to->cpu[n], b = from->cpu[n], tops = ((a | TOPS) - b) & TOPS;
-		u64 keep = (tops - (tops >> (HALF - 1))) | tops;
-
-		to->cpu[n] = (a & keep) | (b & ~keep);
-	}
-}
 
 static inline bool is_drain(const struct operation *step)
 {
@@ -98,16 +76,6 @@ static inline void set_place(struct clock *clock, const struct operation *step, 
 	*word = is_drain(step) ? (u32)*word | (u64)place << HALF : *word >> HALF << HALF | place;
 }
 
-/* Some step of each half has come at the place that @first says: is one of them before? */
-static inline bool has_seen_any(const struct clock *clock, const struct clock *first)
-{
-	u64 tops = 0;
-
-	for (u32 n = 0; n < words; n++)
-		tops |= ((clock->cpu[n] | TOPS) - first->cpu[n]) & TOPS;
-	return tops;
-}
-
 /*
  * The stores that @cpu has made since the last look, in which nothing has come
  * before it. A store enters a buffer that was full after the one that made room.
@@ -121,8 +89,9 @@ static inline void queue_stores(u32 cpu)
 		u32 number = history->stores;
 
 		if (limit && number >= limit)
-			join(&history->done, &history->room[(number - limit) % VIRTUAL_STORES]);
-		copy(&history->queued[number % VIRTUAL_STORES], &history->done);
+			clock_join(&history->done,
+				   &history->room[(number - limit) % VIRTUAL_STORES]);
+		clock_copy(&history->queued[number % VIRTUAL_STORES], &history->done);
 	}
 }
 
@@ -138,14 +107,14 @@ static void begin_clock(struct clock *clock, const struct operation *step)
 	const struct history *history = &histories[step->cpu];
 
 	if (is_drain(step)) {
-		copy(clock, &history->drained);
-		join(clock, &history->queued[oldest_number(step->cpu) % VIRTUAL_STORES]);
+		clock_copy(clock, &history->drained);
+		clock_join(clock, &history->queued[oldest_number(step->cpu) % VIRTUAL_STORES]);
 		return;
 	}
-	copy(clock, &history->done);
+	clock_copy(clock, &history->done);
 	if (step->kind == EVENT_KIND_RMW || step->kind == EVENT_KIND_LOCK ||
 	    step->kind == EVENT_KIND_UNLOCK || step->kind == EVENT_KIND_SYNC)
-		join(clock, &history->drained);
+		clock_join(clock, &history->drained);
 }
 
 /* What comes after @step. */
@@ -154,10 +123,10 @@ static inline void file_clock(const struct clock *clock, const struct operation 
 	struct history *history = &histories[step->cpu];
 
 	if (is_drain(step)) {
-		copy(&history->drained, clock);
-		copy(&history->room[oldest_number(step->cpu) % VIRTUAL_STORES], clock);
+		clock_copy(&history->drained, clock);
+		clock_copy(&history->room[oldest_number(step->cpu) % VIRTUAL_STORES], clock);
 	} else {
-		copy(&history->done, clock);
+		clock_copy(&history->done, clock);
 	}
 }
 
@@ -174,12 +143,12 @@ static void race(u32 place, u32 here, const struct operation *step, const struct
 
 	if (place < nr_fixed)
 		return;
-	for (u32 n = 0; n < words; n++)
+	for (u32 n = 0; n < clock_words; n++)
 		first.cpu[n] = ~TOPS;
 	for (u32 n = place + 1; n < here; n++) {
 		if (is_before(place, &clocks[n]))
 			continue;
-		if (!has_seen_any(&clocks[n], &first)) {
+		if (!clock_has_any(&clocks[n], &first)) {
 			initials |= 1UL << steps[n].agent;
 			if (have & initials)
 				return;
@@ -187,7 +156,7 @@ static void race(u32 place, u32 here, const struct operation *step, const struct
 		if (last_known(&first, &steps[n]) == (u32)~TOPS)
 			set_place(&first, &steps[n], n + 1);
 	}
-	if (!has_seen_any(clock, &first))
+	if (!clock_has_any(clock, &first))
 		initials |= 1UL << step->agent;
 	if (have & initials)
 		return;
@@ -239,7 +208,7 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 	u64 held = only_reads(step) ? held_bytes(step) : 0;
 	struct clock unlocked;
 
-	for (u32 n = 0; n < words; n++)
+	for (u32 n = 0; n < clock_words; n++)
 		unlocked.cpu[n] = 0;
 	for (u32 n = here; n--; ) {
 		const struct operation *before = &steps[n];
@@ -247,7 +216,7 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 		if (before->cpu == step->cpu && !is_own_text(before, step)) {
 			/* Both orders are tried: see wanted_with_interrupts(). */
 			if (unlikely(is_release(before, step)))
-				join(clock, &clocks[n]);
+				clock_join(clock, &clocks[n]);
 			/* Had the load come earlier, the buffer would still have held these. */
 			if (is_drain(before) && only_reads(step) && !is_fetch(step) &&
 			    overlap(step->addr, step->size, before->addr, before->size))
@@ -259,18 +228,18 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 			continue;
 		/* What made it pending comes before it; nothing was to be taken before that. */
 		if (unlikely(is_interrupt(step)) && !(nodes[n].enabled >> step->agent & 1)) {
-			join(clock, &clocks[n]);
+			clock_join(clock, &clocks[n]);
 			continue;
 		}
 		/* No lock without the unlock: what can be reversed is the lock before. */
 		if (step->kind == EVENT_KIND_LOCK && before->kind == EVENT_KIND_UNLOCK) {
-			join(&unlocked, &clocks[n]);
+			clock_join(&unlocked, &clocks[n]);
 			continue;
 		}
 		race(n, here, step, clock);
-		join(clock, &clocks[n]);
+		clock_join(clock, &clocks[n]);
 	}
-	join(clock, &unlocked);
+	clock_join(clock, &unlocked);
 }
 
 /*
@@ -301,15 +270,17 @@ static void race_with_interrupted(u32 here, u32 cpu)
 /* A CPU more than ever before: the clocks so far know nothing of it. */
 static void widen(void)
 {
-	for (; words < engine.nr_cpus; words++) {
+	for (; clock_words < engine.nr_cpus; clock_words++) {
+		u32 word = clock_words;
+
 		for (u32 n = 0; n < MAX_EVENTS && n < nr_nodes; n++)
-			clocks[n].cpu[words] = 0;
+			clocks[n].cpu[word] = 0;
 		for (u32 cpu = 0; cpu < VIRTUAL_CPUS; cpu++) {
 			struct history *history = &histories[cpu];
 
-			history->done.cpu[words] = history->drained.cpu[words] = 0;
+			history->done.cpu[word] = history->drained.cpu[word] = 0;
 			for (u32 n = 0; n < VIRTUAL_STORES; n++)
-				history->queued[n].cpu[words] = history->room[n].cpu[words] = 0;
+				history->queued[n].cpu[word] = history->room[n].cpu[word] = 0;
 		}
 	}
 }
@@ -365,9 +336,9 @@ static void dpor_begin(u64 run)
 {
 	depth = 0;
 	sleeping = 0;
-	for (u32 cpu = 0; cpu < words; cpu++) {
+	for (u32 cpu = 0; cpu < clock_words; cpu++) {
 		histories[cpu].stores = 0;
-		for (u32 n = 0; n < words; n++)
+		for (u32 n = 0; n < clock_words; n++)
 			histories[cpu].done.cpu[n] = histories[cpu].drained.cpu[n] = 0;
 	}
 	picks_begin();
@@ -401,7 +372,7 @@ static u32 dpor_choose(u64 enabled)
 {
 	struct node *node = &nodes[depth];
 
-	if (unlikely(engine.nr_cpus > words))
+	if (unlikely(engine.nr_cpus > clock_words))
 		widen();
 	if (depth < nr_nodes) {
 		if (!(enabled >> node->agent & 1) ||
@@ -440,23 +411,23 @@ static void dpor_passed(u32 cpu, u32 kind, u64 value)
 {
 	struct history *history = &histories[cpu];
 
-	if (unlikely(engine.nr_cpus > words))
+	if (unlikely(engine.nr_cpus > clock_words))
 		widen();
 	queue_stores(cpu);
 	if (kind == EVENT_KIND_JOIN) {
-		join(&history->done, &histories[value].done);
-		join(&history->done, &histories[value].drained);
+		clock_join(&history->done, &histories[value].done);
+		clock_join(&history->done, &histories[value].drained);
 	} else if (kind != EVENT_KIND_FULL) {
-		join(&history->done, &history->drained);
+		clock_join(&history->done, &history->drained);
 	}
 }
 
 static void dpor_created(u32 parent, u32 child)
 {
-	if (unlikely(engine.nr_cpus > words))
+	if (unlikely(engine.nr_cpus > clock_words))
 		widen();
 	queue_stores(parent);
-	copy(&histories[child].done, &histories[parent].done);
+	clock_copy(&histories[child].done, &histories[parent].done);
 }
 
 /* What waits could be done if something that came before had come later. */
