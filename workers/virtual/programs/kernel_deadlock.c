@@ -28,14 +28,10 @@ static void wait_for_task(struct waiting *waiting, u64 task)
 	waiting->owner = owner->index + 1;
 }
 
-static void note_what(struct waiting *waiting, const struct wait_note *note)
+static void note_lock(struct waiting *waiting, const struct wait_note *note)
 {
 	const struct mutex *mutex = (const struct mutex *)note->object;
 
-	if (note->kind == WAIT_NONE)
-		return;
-	waiting->object = note->object;
-	waiting->value = note->value;
 	switch (note->kind) {
 	case WAIT_SPINLOCK:
 		waiting->what = WAITING_SPINLOCK;
@@ -66,6 +62,17 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 		if (note->value)
 			wait_for_task(waiting, (u64)&the_machine->task[note->value - 1]);
 		break;
+	}
+}
+
+static void note_what(struct waiting *waiting, const struct wait_note *note)
+{
+	if (note->kind == WAIT_NONE)
+		return;
+	waiting->object = note->object;
+	waiting->value = note->value;
+	note_lock(waiting, note);
+	switch (note->kind) {
 	case WAIT_RCU_SYNC:
 		waiting->what = WAITING_GRACE_PERIOD;
 		break;
