@@ -65,7 +65,7 @@ class Bug(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     preempt: Literal["", "full", "none"] = ""
     tick_us: int = 1000
     hang_ms: int = 10_000
-    options: dict[str, int] = {}
+    options: dict[str, int | str] = {}
 
 
 class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

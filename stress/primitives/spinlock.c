@@ -16,7 +16,8 @@ static void add(void)
 
 TASK(0, left)
 {
-	spin_lock(&lock);
+	if (!spin_trylock(&lock))
+		spin_lock(&lock);
 	add();
 	spin_unlock(&lock);
 }
