@@ -66,11 +66,17 @@ static void drop_reader(rwlock_t *lock)
 		machine_wake(&lock->counts);
 }
 
+/* As in Linux also where softirqs are off. */
+static bool may_recurse(void)
+{
+	return in_interrupt() || in_softirq();
+}
+
 /* It is counted, and a writer has the lock or waits for it. */
 static __passed_over void read_slowpath(rwlock_t *lock)
 {
 	check_not_own(lock);
-	if (in_interrupt()) {
+	if (may_recurse()) {
 		wait_for_writer(lock);
 		return;
 	}
@@ -83,7 +89,7 @@ static __passed_over void read_slowpath(rwlock_t *lock)
 
 static u32 reader_flags(void)
 {
-	return in_interrupt() ? LOCK_SHARED | LOCK_RECURSIVE : LOCK_SHARED;
+	return may_recurse() ? LOCK_SHARED | LOCK_RECURSIVE : LOCK_SHARED;
 }
 
 void read_lock(rwlock_t *lock)

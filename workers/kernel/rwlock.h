@@ -3,7 +3,7 @@
 #ifndef KERNEL_RWLOCK_H
 #define KERNEL_RWLOCK_H
 
-#include <irqflags.h>
+#include <kernel/softirq.h>
 
 /* The word: whether a writer holds it, whether one waits for the readers, and the readers. */
 #define RWLOCK_HELD 0xffU
@@ -26,8 +26,8 @@ typedef struct {
 void rwlock_init(rwlock_t *lock);
 
 /*
- * A reader in an interrupt goes before a writer that waits: it may have interrupted a
- * reader. In a task it waits behind that writer, so who reads must not read again.
+ * A reader in an interrupt or a softirq goes before a writer that waits: it may have
+ * interrupted a reader. In a task it waits behind that writer, so who reads must not read again.
  */
 __passed_over void read_lock(rwlock_t *lock);
 __passed_over bool read_trylock(rwlock_t *lock);
@@ -40,6 +40,31 @@ __passed_over bool write_trylock(rwlock_t *lock);
 void write_unlock(rwlock_t *lock);
 __passed_over u32 write_lock_irqsave(rwlock_t *lock);
 void write_unlock_irqrestore(rwlock_t *lock, u32 flags);
+
+/* Softirqs are off while it is held. */
+static inline void read_lock_bh(rwlock_t *lock)
+{
+	local_bh_disable();
+	read_lock(lock);
+}
+
+static inline void read_unlock_bh(rwlock_t *lock)
+{
+	read_unlock(lock);
+	local_bh_enable();
+}
+
+static inline void write_lock_bh(rwlock_t *lock)
+{
+	local_bh_disable();
+	write_lock(lock);
+}
+
+static inline void write_unlock_bh(rwlock_t *lock)
+{
+	write_unlock(lock);
+	local_bh_enable();
+}
 
 static inline bool rwlock_is_locked(const rwlock_t *lock)
 {

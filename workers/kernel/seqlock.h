@@ -212,6 +212,18 @@ void write_sequnlock(seqlock_t *sl);
 __passed_over u32 write_seqlock_irqsave(seqlock_t *sl);
 void write_sequnlock_irqrestore(seqlock_t *sl, u32 flags);
 
+static inline void write_seqlock_bh(seqlock_t *sl)
+{
+	local_bh_disable();
+	write_seqlock(sl);
+}
+
+static inline void write_sequnlock_bh(seqlock_t *sl)
+{
+	write_sequnlock(sl);
+	local_bh_enable();
+}
+
 /* A reader that is alone with the others of its kind, and no writer. */
 __passed_over void read_seqlock_excl(seqlock_t *sl);
 void read_sequnlock_excl(seqlock_t *sl);
