@@ -21,11 +21,20 @@ static u32 me(void)
 	return smp_processor_id() + 1;
 }
 
-static __passed_over void relax(const rwlock_t *lock, const u32 *word, u32 value)
+static __passed_over struct wait_note wait_for(const rwlock_t *lock)
 {
-	struct wait_note before = wait_begin(WAIT_RWLOCK, lock, READ_ONCE(lock->writer));
+	return wait_begin(WAIT_RWLOCK, lock, READ_ONCE(lock->writer));
+}
 
-	machine_relax_while(word, value);
+/* Until none of @bits is set; what was done before that is seen. */
+static __passed_over void wait_until_clear(const rwlock_t *lock, u32 bits)
+{
+	struct wait_note before;
+
+	if (!(smp_load_acquire(&lock->counts) & bits))
+		return;
+	before = wait_for(lock);
+	machine_wait_clear(&lock->counts, bits);
 	wait_end(before);
 }
 
@@ -41,22 +50,18 @@ static __passed_over void wait_for_turn(rwlock_t *lock)
 	u32 mine = atomic_fetch_add(1, &lock->next), seen;
 
 	/* What was done in the turn before comes first; pairs with end_turn(). */
-	while ((seen = smp_load_acquire(&lock->turn)) != mine)
-		relax(lock, &lock->turn, seen);
+	while ((seen = smp_load_acquire(&lock->turn)) != mine) {
+		struct wait_note before = wait_for(lock);
+
+		machine_relax_while(&lock->turn, seen);
+		wait_end(before);
+	}
 }
 
 static void end_turn(rwlock_t *lock)
 {
 	smp_store_release(&lock->turn, lock->turn + 1);
 	machine_wake(&lock->turn);
-}
-
-static __passed_over void wait_for_writer(rwlock_t *lock)
-{
-	u32 seen;
-
-	while ((seen = smp_load_acquire(&lock->counts)) & RWLOCK_HELD)
-		relax(lock, &lock->counts, seen);
 }
 
 /* One reader less: a writer may wait for the last of them. */
@@ -77,13 +82,13 @@ static __passed_over void read_slowpath(rwlock_t *lock)
 {
 	check_not_own(lock);
 	if (may_recurse()) {
-		wait_for_writer(lock);
+		wait_until_clear(lock, RWLOCK_HELD);
 		return;
 	}
 	drop_reader(lock);
 	wait_for_turn(lock);
 	atomic_add_return(RWLOCK_READER, &lock->counts);
-	wait_for_writer(lock);
+	wait_until_clear(lock, RWLOCK_HELD);
 	end_turn(lock);
 }
 
@@ -137,14 +142,9 @@ static __passed_over void write_slowpath(rwlock_t *lock)
 	check_not_own(lock);
 	wait_for_turn(lock);
 	atomic_fetch_or(RWLOCK_WAITS, &lock->counts);
-	for (;;) {
-		u32 seen = READ_ONCE(lock->counts);
-
-		if (seen != RWLOCK_WAITS)
-			relax(lock, &lock->counts, seen);
-		else if (cmpxchg(&lock->counts, RWLOCK_WAITS, RWLOCK_HELD) == RWLOCK_WAITS)
-			break;
-	}
+	do {
+		wait_until_clear(lock, ~RWLOCK_WAITS);
+	} while (cmpxchg(&lock->counts, RWLOCK_WAITS, RWLOCK_HELD) != RWLOCK_WAITS);
 	end_turn(lock);
 }
 

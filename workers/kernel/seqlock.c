@@ -4,7 +4,7 @@
 #include <kernel/sched.h>
 #include <kernel/seqlock.h>
 
-void seqcount_wait(const seqcount_t *s, u32 odd, u32 writer)
+void seqcount_wait(const seqcount_t *s, u32 writer)
 {
 	struct wait_note before;
 
@@ -12,7 +12,7 @@ void seqcount_wait(const seqcount_t *s, u32 odd, u32 writer)
 	if (unlikely(writer == smp_processor_id() + 1))
 		report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_SEQCOUNT, (u64)s, 1);
 	before = wait_begin(WAIT_SEQCOUNT, s, writer);
-	machine_relax_while(&s->sequence, odd);
+	machine_wait_clear(&s->sequence, 1);
 	wait_end(before);
 }
 

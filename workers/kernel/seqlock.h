@@ -76,8 +76,8 @@ static inline u32 seqcount_spinlock_writer(const void *s)
 	return READ_ONCE(((const seqcount_spinlock_t *)s)->lock->owner);
 }
 
-/* It is odd: wait until it changes. @writer: CPU + 1; 0 = not known. */
-__passed_over void seqcount_wait(const seqcount_t *s, u32 odd, u32 writer);
+/* It is odd: wait until it is even. @writer: CPU + 1; 0 = not known. */
+__passed_over void seqcount_wait(const seqcount_t *s, u32 writer);
 
 /* Told as a lock that it would have to wait for: an interrupt may have interrupted its writer. */
 static inline void seqcount_reader_told(const seqcount_t *s)
@@ -92,7 +92,7 @@ static inline void seqcount_reader_told(const seqcount_t *s)
 	seqcount_reader_told(__s); \
 	/* The count before what is read; pairs with write_seqcount_end(). */ \
 	while (unlikely((__seen = smp_load_acquire(&__s->sequence)) & 1)) \
-		seqcount_wait(__s, __seen, __seqcount_writer(s)); \
+		seqcount_wait(__s, __seqcount_writer(s)); \
 	__seen; })
 
 /* Without waiting: odd has to be tried again, as is a count that has changed. */
