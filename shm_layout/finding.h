@@ -42,7 +42,7 @@ enum finding_kind {
 	FINDING_LOCK_CALL,        /* lock, cpu that is called, at, where it waits for the lock */
 	FINDING_SHORT_GRACE_PERIOD, /* cpu of a reader, domain; other = where it began */
 	FINDING_UNBALANCED,       /* function, preempt count before, after, irqs off ~, ~, locks */
-	FINDING_OLD_ELEMENT,      /* element, grace periods since it was removed; other = the last */
+	FINDING_OLD_ELEMENT,      /* element, grace periods since its removal; other = the last */
 	FINDING_REFCOUNT,         /* count, enum refcount_fault, what it was before */
 	FINDING_KINDS
 };

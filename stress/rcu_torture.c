@@ -29,6 +29,7 @@ bool torture_goes_on(struct torture_task *task)
 	current->progress++;
 	/* By itself: where nobody says that he reads, this is where he does not. */
 	cond_resched_tasks_rcu_qs();
+	cond_park();
 	while (unlikely(is_paused(task->torture)) && !READ_ONCE(the_machine->stop))
 		torture_sleep(1000);
 	return !READ_ONCE(the_machine->stop);
@@ -62,15 +63,15 @@ void torture_judge(struct torture_task *task, const struct torture_element *elem
 	task->batch[batch < BATCHES ? batch : BATCHES - 1]++;
 }
 
-/* A set of segments that is not empty, of those that are readers. */
+/* Segments of which one at least keeps the section a reader. */
 static u32 any_segments(struct torture_task *task)
 {
 	const struct torture_flavour *flavour = torture_flavour(task->torture);
 	u32 segments;
 
 	do {
-		segments = random_below(&task->random, 1u << SEGMENTS) & flavour->segments;
-	} while (!segments);
+		segments = random_below(&task->random, 1u << SEGMENTS) | flavour->always;
+	} while (!(segments & flavour->segments));
 	return segments;
 }
 

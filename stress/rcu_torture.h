@@ -26,7 +26,14 @@
 enum torture_reader { READ_IN_TASK, READ_IN_INTERRUPT, READ_UP_DOWN, READERS };
 
 /* As in WAITS of rcu_torture.py: how a grace period is waited for. */
-enum torture_wait { WAIT_NORMAL, WAIT_EXPEDITED, WAIT_POLLED, WAIT_CONDITIONAL, WAIT_CALLBACK, WAITS };
+enum torture_wait {
+	WAIT_NORMAL,
+	WAIT_EXPEDITED,
+	WAIT_POLLED,
+	WAIT_CONDITIONAL,
+	WAIT_CALLBACK,
+	WAITS
+};
 
 /* What keeps a section a reader; several at once, and one after the other. */
 #define SEGMENT_LOCK 0x1      /* the flavour's own lock */
@@ -39,7 +46,7 @@ struct torture_element {
 	struct rcu_head head;
 	struct list_head list;/* of the free ones under lock; of the removed ones, its writer's */
 	u64 alive;            /* 1 from before it is current until it is free; see mbtest there */
-	u32 pipe;             /* 0 = not removed, n = since n - 1 grace periods; who waited writes */
+	u32 pipe;             /* 0 = not removed, n = n - 1 grace periods ago; who waited writes */
 	u32 pad;
 	struct side aged;     /* who moved it on last; for reports */
 };
@@ -78,7 +85,9 @@ struct torture_flavour {
 	void (*call)(struct rcu_head *head, void (*func)(struct rcu_head *head));
 	void (*drain)(void);              /* return when all callbacks have run */
 	u64 (*sequence)(void);               /* grace periods that have ended */
-	u32 segments;                        /* SEGMENT_*: each of them is a reader by itself */
+	/* SEGMENT_*: each keeps a section a reader by itself, which another one has begun. */
+	u32 segments;
+	u32 always;                          /* one that no other can stand for */
 	bool may_sleep;                      /* in a section */
 	bool in_interrupts;                  /* readers may be */
 };

@@ -10,6 +10,7 @@ have everybody pause. In the spirit of kernel/rcu/rcutorture.c (v6.12).
 from itertools import count
 from typing import Any
 
+from testbed import onoff
 from testbed.harness import Counters, Option, Run
 
 CLAIM = "a grace period ends, and only after every reader that had begun before it"
@@ -21,8 +22,12 @@ FLAVOURS = {
     "rcu": {"interrupts", "callbacks", "barriers"},
     "busted": {"interrupts", "callbacks"},
     "trivial": {"interrupts"},
-    "tasks": set(),
-    "tasks-rude": {"interrupts"},
+    "tasks": {"callbacks", "barriers"},
+    "tasks-rude": {"interrupts", "callbacks", "barriers"},
+    "tasks-tracing": {"interrupts", "callbacks", "barriers"},
+    "srcu": {"interrupts", "up and down"},
+    "srcu-fast": {"interrupts"},
+    "busted-srcu": {"interrupts", "up and down"},
 }
 OPTIONS = (
     Option("flavor", "rcu", "Kind of RCU; busted ones are to be caught.",
@@ -40,6 +45,7 @@ OPTIONS = (
     Option("stall_every", 1000, "Pause between two such stalls, ms.", minimum=10),
     Option("stutter", 500, "All pause so long, as often, ms; 0 = never.", minimum=0),
     Option("shuffle", 300, "Each CPU in turn is left alone so long, ms; 0 = never.", minimum=0),
+    onoff.ONOFF,
 )  # fmt: skip
 
 CALLS = 8  # before a barrier, at most
@@ -86,6 +92,7 @@ def setup(run: Run) -> None:
             machine.call("torture_interrupt", where)
         else:
             machine.spawn(cpu, f"torture_{function}", where, f"{function}/{number}")
+    onoff.start(run)
 
 
 def plan(run: Run) -> list[tuple[int, str, int]]:
@@ -140,4 +147,4 @@ def counters(run: Run) -> Counters:
         counts["barriers"] = int(tasks["barriers"].sum())
     if run.options["stall_cpu"]:
         counts["stalls injected"] = int(tasks["stalls"].sum())
-    return counts
+    return counts | onoff.counters(run)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* What else rcu_torture does: floods of callbacks, barriers, stalls, pauses, and sections that one
- * task begins and another ends. */
+/*
+ * What else rcu_torture does: floods of callbacks, barriers, stalls, pauses, and sections that
+ * one task begins and another ends.
+ */
+#include <kernel/timer.h>
 #include <tasks/random.h>
 
 #include "rcu_torture.h"
 
 void torture_sleep(u64 us)
 {
-	u64 end = machine_now() + us * 1000;
-
-	while (machine_now() < end)
-		yield();
+	schedule_timeout_uninterruptible(usecs_to_jiffies(us));
 }
 
 static void run_call(struct rcu_head *head)

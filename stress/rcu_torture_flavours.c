@@ -3,6 +3,8 @@
 #include <kernel/cpu_hotplug.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/rcu_tasks_rude.h>
+#include <kernel/rcu_tasks_trace.h>
+#include <kernel/srcu.h>
 #include <kernel/stop_machine.h>
 
 #include "rcu_torture.h"
@@ -29,6 +31,17 @@ static void unlock_preempt(u32 cookie)
 	preempt_enable();
 }
 
+static u32 lock_trace(void)
+{
+	rcu_read_lock_trace();
+	return 0;
+}
+
+static void unlock_trace(u32 cookie)
+{
+	rcu_read_unlock_trace();
+}
+
 /* A task is a reader of RCU-tasks between any two of its switches. */
 static u32 lock_nothing(void)
 {
@@ -39,6 +52,11 @@ static u32 lock_nothing(void)
 static void unlock_nothing(u32 cookie)
 {
 	barrier();
+}
+
+static u64 rcu_sequence(void)
+{
+	return rcu_get_gp_seq();
 }
 
 /* The busted flavour: a grace period that waits for nobody. */
@@ -68,13 +86,74 @@ static void visit_each_cpu(void)
 	cpus_read_unlock();
 }
 
+DEFINE_STATIC_SRCU(domain);
+DEFINE_STATIC_SRCU(fast_domain);
+
+static u32 lock_srcu(void)
+{
+	return srcu_read_lock(&domain);
+}
+
+static void unlock_srcu(u32 cookie)
+{
+	srcu_read_unlock(&domain, cookie);
+}
+
+static u32 down_srcu(void)
+{
+	return srcu_down_read(&domain);
+}
+
+static void up_srcu(u32 cookie)
+{
+	srcu_up_read(&domain, cookie);
+}
+
+static void synchronize(void)
+{
+	synchronize_srcu(&domain);
+}
+
+static void synchronize_expedited(void)
+{
+	synchronize_srcu_expedited(&domain);
+}
+
+static u64 srcu_sequence(void)
+{
+	return READ_ONCE(domain.seq) >> 2;
+}
+
+static u32 lock_srcu_fast(void)
+{
+	return srcu_read_lock_fast(&fast_domain);
+}
+
+static void unlock_srcu_fast(u32 cookie)
+{
+	srcu_read_unlock_fast(&fast_domain, cookie);
+}
+
+static void synchronize_fast(void)
+{
+	synchronize_srcu(&fast_domain);
+}
+
+static u64 srcu_fast_sequence(void)
+{
+	return READ_ONCE(fast_domain.seq) >> 2;
+}
+
 #define EACH_SEGMENT (SEGMENT_LOCK | SEGMENT_NESTED | SEGMENT_PREEMPT | SEGMENT_IRQ)
 
 /* In the order of FLAVOURS of rcu_torture.py. */
 static const struct torture_flavour flavours[] = {
 	{ /* rcu */
 		.lock = lock_rcu, .unlock = unlock_rcu,
-		.synchronize = synchronize_rcu, .call = call_rcu, .drain = rcu_barrier,
+		.synchronize = synchronize_rcu, .expedited = synchronize_rcu_expedited,
+		.get_state = get_state_synchronize_rcu, .start_poll = start_poll_synchronize_rcu,
+		.poll = poll_state_synchronize_rcu, .conditional = cond_synchronize_rcu,
+		.call = call_rcu, .drain = rcu_barrier, .sequence = rcu_sequence,
 		.segments = EACH_SEGMENT, .in_interrupts = true,
 	},
 	{ /* busted */
@@ -88,13 +167,44 @@ static const struct torture_flavour flavours[] = {
 		.segments = EACH_SEGMENT, .in_interrupts = true,
 	},
 	{ /* tasks */
+		.start = rcu_tasks_start,
 		.lock = lock_nothing, .unlock = unlock_nothing,
 		.synchronize = synchronize_rcu_tasks,
+		.call = call_rcu_tasks, .drain = rcu_barrier_tasks,
 		.segments = EACH_SEGMENT,
 	},
 	{ /* tasks-rude */
+		.start = rcu_tasks_rude_start,
 		.lock = lock_preempt, .unlock = unlock_preempt,
 		.synchronize = synchronize_rcu_tasks_rude,
+		.call = call_rcu_tasks_rude, .drain = rcu_barrier_tasks_rude,
+		.segments = EACH_SEGMENT, .in_interrupts = true,
+	},
+	{ /* tasks-tracing */
+		.start = rcu_tasks_trace_start,
+		.lock = lock_trace, .unlock = unlock_trace,
+		.synchronize = synchronize_rcu_tasks_trace,
+		.call = call_rcu_tasks_trace, .drain = rcu_barrier_tasks_trace,
+		.segments = SEGMENT_LOCK | SEGMENT_NESTED, .may_sleep = true,
+		.in_interrupts = true,
+	},
+	{ /* srcu */
+		.lock = lock_srcu, .unlock = unlock_srcu, .down = down_srcu, .up = up_srcu,
+		.synchronize = synchronize, .expedited = synchronize_expedited,
+		.sequence = srcu_sequence,
+		.segments = SEGMENT_LOCK, .always = SEGMENT_LOCK, .may_sleep = true,
+		.in_interrupts = true,
+	},
+	{ /* srcu-fast */
+		.lock = lock_srcu_fast, .unlock = unlock_srcu_fast,
+		.synchronize = synchronize_fast, .sequence = srcu_fast_sequence,
+		.segments = SEGMENT_LOCK, .always = SEGMENT_LOCK, .may_sleep = true,
+		.in_interrupts = true,
+	},
+	{ /* busted-srcu: its readers count on what SRCU does not wait for */
+		.lock = lock_srcu, .unlock = unlock_srcu, .down = down_srcu, .up = up_srcu,
+		.synchronize = synchronize, .expedited = synchronize_expedited,
+		.sequence = srcu_sequence,
 		.segments = EACH_SEGMENT, .in_interrupts = true,
 	},
 };

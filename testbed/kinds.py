@@ -290,7 +290,7 @@ _LOCKS = {
         ("element", "grace_periods"), "read", "last waited in",
         "{here} read what {other} had waited for its readers to leave",
         "{here} read what was removed before the last grace periods",
-        "{cpu} still read {element} in {here}, though {grace_periods} grace periods passed since "
+        "{cpu} still read {element} in {here}, though {grace_periods} grace period(s) passed since "
         "it was removed: the last one, of {other}, did not wait for this reader",
     ),
     Kind.UNBALANCED: Words(

@@ -17,13 +17,16 @@ def options(flavour: str, duration_s: float, **values: object) -> RunOptions:
 
 @pytest.mark.parametrize("flavour", [one for one in FLAVOURS if one not in BUSTED])
 def test_no_reader_of_a_flavour_outlives_a_grace_period(flavour: str) -> None:
-    summary = run(HARNESS, options(flavour, 0.8, stutter=100, shuffle=100, stall_cpu=20))
+    summary = run(HARNESS, options(
+        flavour, 0.8, stutter=100, shuffle=100, stall_cpu=20, onoff_interval=30,
+    ))  # fmt: skip
 
     assert summary.verdict.value == "held", summary
     counted = summary.counters
     assert counted["reads"]
     assert counted["elements replaced"]
     assert counted["stalls injected"]
+    assert counted["CPUs taken down"]
 
 
 @pytest.mark.parametrize("flavour", BUSTED)
