@@ -11,12 +11,11 @@
  *
  * Source: kernel/rcu/tasks.h (v6.12). We differ: who waits drives the grace period itself.
  */
+#include <jiffies.h>
 #include <kernel/balance.h>
 #include <kernel/kthread.h>
 #include <kernel/rcu_seq.h>
 #include <kernel/rcu_tasks_callbacks.h>
-
-#define JIFFY_NS 1000000UL
 
 u32 rcu_task_enqueue_lim = 1;
 u32 rcu_task_contend_lim = 100;
@@ -61,11 +60,11 @@ static void use_all_queues(struct rcu_tasks *rtp)
 /* Under queue->lock, which was not free. */
 static bool is_contended(struct rcu_tasks_queue *queue)
 {
-	u64 jiffy = machine_now() / JIFFY_NS;
+	u64 now = jiffies;
 
-	if (queue->jiffy != jiffy)
+	if (queue->jiffy != now)
 		queue->n_lock_retries = 0;
-	queue->jiffy = jiffy;
+	queue->jiffy = now;
 	return ++queue->n_lock_retries > READ_ONCE(rcu_task_contend_lim);
 }
 
@@ -92,17 +91,24 @@ static bool enqueue(struct rcu_tasks *rtp, struct rcu_head *head)
 	return first;
 }
 
+void rcu_tasks_wake_thread(struct irq_work *work)
+{
+	struct task_struct *thread = READ_ONCE(container_of(work, struct rcu_tasks, waking)->thread);
+
+	if (thread)
+		wake_up_process(thread);
+}
+
 void call_rcu_tasks_generic(struct rcu_head *head, void (*func)(struct rcu_head *head),
 			    struct rcu_tasks *rtp)
 {
 	u32 flags = local_irq_save();
-	struct task_struct *thread;
 
 	head->func = func;
-	thread = enqueue(rtp, head) ? READ_ONCE(rtp->thread) : NULL;
+	/* The caller may hold the lock of a run queue. */
+	if (enqueue(rtp, head))
+		irq_work_queue(&rtp->waking);
 	local_irq_restore(flags);
-	if (thread)
-		wake_up_process(thread);
 }
 
 static void run_callbacks(struct rcu_tasks_queue *queue)

@@ -7,6 +7,7 @@
 #define KERNEL_RCU_TASKS_CALLBACKS_H
 
 #include <kernel/completion.h>
+#include <kernel/irq_work.h>
 #include <kernel/mutex.h>
 #include <kernel/rcu_segcblist.h>
 
@@ -30,6 +31,7 @@ struct rcu_tasks {
 
 	struct task_struct *thread;/* runs callbacks; NULL = not started; under thread_mutex */
 	struct mutex thread_mutex;
+	struct irq_work waking;    /* of the thread */
 	spinlock_t limits_lock;    /* of those who change a limit */
 	u32 enqueue_lim;           /* queues that callbacks go to: 1, or one for each CPU */
 	u32 dequeue_lim;           /* queues that are looked at: as many, or more */
@@ -41,12 +43,16 @@ struct rcu_tasks {
 	struct completion barrier_done;
 };
 
+/* In an interrupt: the thread of the flavour whose work it is. */
+void rcu_tasks_wake_thread(struct irq_work *work);
+
 #define DEFINE_RCU_TASKS(flavour, thread_name, domain, wait) \
 	static struct rcu_tasks_queue flavour##_queues[MAX_CPUS]; \
 	static struct rcu_tasks flavour = { \
 		.name = (thread_name), .readers = (domain), .wait_gp = (wait), \
 		.mutex = MUTEX_INIT((flavour).mutex), \
 		.thread_mutex = MUTEX_INIT((flavour).thread_mutex), \
+		.waking = IRQ_WORK_INIT(rcu_tasks_wake_thread), \
 		.barrier_mutex = MUTEX_INIT((flavour).barrier_mutex), \
 		.enqueue_lim = 1, .dequeue_lim = 1, .queues = flavour##_queues, \
 	}

@@ -13,6 +13,7 @@
  * takes it for ended, where Linux tries again later; so nothing is polled.
  */
 #include <kernel/cpu_hotplug.h>
+#include <kernel/irq_work.h>
 #include <kernel/rcu_tasks_callbacks.h>
 #include <kernel/rcu_tasks_trace.h>
 #include <kernel/sched.h>
@@ -40,12 +41,18 @@ static struct task_struct *task_of(struct hlist_node *node)
 	return &the_machine->task[node - blocked_nodes];
 }
 
+static void wake_leader(struct irq_work *unused)
+{
+	wake_up_process(READ_ONCE(holdouts.leader));
+}
+
+static DEFINE_IRQ_WORK(waking, wake_leader);
+
+/* Also under the lock of a run queue, and in an NMI. */
 static void put_left(void)
 {
-	struct task_struct *leader = READ_ONCE(holdouts.leader);
-
 	if (atomic_dec_and_test(&holdouts.left))
-		wake_up_process(leader);
+		irq_work_queue(&waking);
 }
 
 /* The grace period waits for @task, for the reason @why (TRC_*). */
@@ -109,18 +116,16 @@ static void leave_blocked(struct task_struct *task)
 /*
  * The outermost reader of a task is ending, or of an interrupt in that very moment (@nesting is
  * not 0), whose task sees to its own list. It has left the list before it looks who waits for
- * it: who finds it there may still ask. An NMI takes no lock; it has begun nothing that anybody
- * has asked for since.
+ * it: who finds it there may still ask. What an NMI has interrupted is in no list: it was in
+ * no reader, or is ending one.
  */
 void rcu_read_unlock_trace_special(u32 nesting)
 {
 	struct task_struct *task = current;
 
-	if (!in_nmi()) {
-		if (!nesting && READ_ONCE(task->trc_special) & TRC_BLOCKED)
-			leave_blocked(task);
-		release(task);
-	}
+	if (!nesting && READ_ONCE(task->trc_special) & TRC_BLOCKED)
+		leave_blocked(task);
+	release(task);
 	WRITE_ONCE(task->trc_nesting, nesting);
 }
 

@@ -9,13 +9,15 @@
 // expect -D SECTIONS -D TOO_SHORT: violated short-grace-period
 // expect -D SECTIONS -D IRQS_OFF -D TOO_SHORT: violated short-grace-period
 // expect -D TASKS -D TOO_SHORT: violated short-grace-period
+// expect -D RUDE -D TOO_SHORT: violated short-grace-period
 #include <explore.h>
 #include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
+#include <kernel/rcu_tasks_rude.h>
 
 static u32 domain, reading, removed, reused;
 
-#if !defined(SECTIONS) && !defined(TASKS)
+#if !defined(SECTIONS) && !defined(TASKS) && !defined(RUDE)
 
 /* One reader, and who waits for it looks at a word; or does not. */
 static void begin_reading(void)
@@ -66,6 +68,33 @@ static void wait_for_readers(void)
 	machine_grace_period_ends(TASK_READERS, began);
 #else
 	synchronize_rcu_tasks();
+#endif
+}
+
+#elif defined(RUDE)
+
+/* The third CPU idles all the time: where RCU does not watch, it may read. */
+EXPLORE_CPUS(3);
+
+static void begin_reading(void)
+{
+	preempt_disable();
+}
+
+static void end_reading(void)
+{
+	preempt_enable();
+}
+
+static void wait_for_readers(void)
+{
+#ifdef TOO_SHORT
+	u64 began = machine_grace_period_begins(RUDE_READERS);
+
+	synchronize_rcu();
+	machine_grace_period_ends(RUDE_READERS, began);
+#else
+	synchronize_rcu_tasks_rude();
 #endif
 }
 

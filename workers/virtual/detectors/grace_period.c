@@ -13,6 +13,9 @@
  * CPU. What looks like a reader and by contract is none (a context switch, idle,
  * RCU's own interrupt) is told by machine_quiescent().
  *
+ * A reader of RUDE_READERS is the same, and ends where its CPU switches tasks; what looks like
+ * one is one, and all that an idle task does until it switches.
+ *
  * A reader of another domain begins when its lock function says that it has. It
  * says so where nothing of the section can have been read before, so after its
  * barrier if it has one: a count that is still in the store buffer is then no
@@ -56,7 +59,7 @@ u64 last_moment;
 void sections_begin(void)
 {
 	for (u32 n = 0; n < VIRTUAL_CPUS; n++)
-		sections[n].began = 0;
+		sections[n] = (struct section){ 0 };
 	nr_readers = nr_callbacks = nr_cookies = 0;
 	last_moment = 1;
 	for (u32 n = 0; n < VIRTUAL_CPUS; n++)
@@ -122,6 +125,27 @@ static void check_regions(u64 began, u64 frame)
 	}
 }
 
+/*
+ * Code that has preemption or interrupts off since before, on a CPU that has not switched since;
+ * and whatever an idle task does. A CPU that is down does nothing, once its idle task has it.
+ */
+static void check_rude(u64 began, u64 frame)
+{
+	for (u32 n = 0; n < engine.nr_cpus; n++) {
+		const struct vcpu *cpu = &engine.vcpu[n];
+		const struct section *section = &sections[n];
+		bool idle = cpu->fiber->index == n;
+		struct side side = { .cpu = n, .task = cpu->fiber->index, .tsc = section->step };
+
+		if (cpu == engine.cpu || section->switched >= began ||
+		    (idle ? !the_machine->cpu[n].online
+			  : !is_in_section(cpu) || section->entered >= began))
+			continue;
+		side.stack[0] = idle ? cpu->pending.pc : section->pc;
+		report_reader(n, (u64)RUDE_READERS, &side, frame);
+	}
+}
+
 static void check_readers(u64 domain, u64 began, u64 frame)
 {
 	for (u32 n = 0; n < nr_readers; n++) {
@@ -142,6 +166,8 @@ static void check(u64 domain, u64 began, u64 frame)
 	/* What began before this run did is not known. */
 	if (!began)
 		return;
+	if (domain == (u64)RUDE_READERS)
+		check_rude(began, frame);
 	if (domain != (u64)PREEMPT_OFF_READERS)
 		check_readers(domain, began, frame);
 	if (domain == (u64)PREEMPT_OFF_READERS || domain == (u64)RCU_READERS)

@@ -7,6 +7,8 @@
 
 struct section {
 	u64 began;            /* a moment; 0 = in none, or no reader: see grace_period.c */
+	u64 entered;          /* the moment, whether it counts as a reader or not */
+	u64 switched;         /* when this CPU last switched to another task; 0 = not in this run */
 	u64 pc, caller;       /* return addresses */
 	u32 task;
 	u32 step;
@@ -25,7 +27,7 @@ static inline void section_begin(const struct vcpu *cpu, u64 pc, const u64 *fram
 		frame = (const u64 *)frame[0];
 	frame = frame ? (const u64 *)frame[0] : NULL;
 
-	section->began = ++last_moment;
+	section->began = section->entered = ++last_moment;
 	section->pc = pc;
 	section->caller = frame ? frame[1] : 0;
 	section->task = cpu->fiber->index;
@@ -37,6 +39,12 @@ static inline void section_forced(const struct vcpu *cpu, u64 pc)
 {
 	if (!load_word(cpu->private_start, cpu->guards_size))
 		section_begin(cpu, pc, NULL);
+}
+
+/* @cpu is about to switch to another task. */
+static inline void section_switched(const struct vcpu *cpu)
+{
+	sections[cpu->id].switched = ++last_moment;
 }
 
 /* Of a run: no CPU is in a section that somebody could have to wait for. */

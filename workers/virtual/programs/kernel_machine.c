@@ -153,6 +153,7 @@ void machine_switch(struct task_struct *prev, struct task_struct *next)
 	/* The task that goes may be interrupted; the one that comes has its own place. */
 	cpu->irq_depth = 0;
 	note_frame(prev, (u64)__builtin_frame_address(0));
+	section_switched(cpu);
 	engine_switch_fiber(cpu, &fibers[next->index], PC);
 	note_frame(prev, 0);
 	cpu->irq_depth = irq_depth;
