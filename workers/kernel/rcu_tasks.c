@@ -123,7 +123,7 @@ void synchronize_rcu_tasks(void)
 	synchronize_rcu_tasks_generic(&rcu_tasks);
 }
 
-void call_rcu_tasks(struct rcu_head *head, void (*func)(struct rcu_head *head))
+void call_rcu_tasks(struct rcu_head *head, rcu_callback_t func)
 {
 	call_rcu_tasks_generic(head, func, &rcu_tasks);
 }

@@ -16,7 +16,7 @@
 void synchronize_rcu_tasks(void);
 
 /* Run head->func(head) after such a grace period, from a task. Any context. */
-void call_rcu_tasks(struct rcu_head *head, void (*func)(struct rcu_head *head));
+void call_rcu_tasks(struct rcu_head *head, rcu_callback_t func);
 
 /* Return when every callback queued before has run. May sleep. */
 void rcu_barrier_tasks(void);

@@ -93,25 +93,26 @@ static bool enqueue(struct rcu_tasks *rtp, struct rcu_head *head)
 
 void rcu_tasks_wake_thread(struct irq_work *work)
 {
-	struct task_struct *thread = READ_ONCE(container_of(work, struct rcu_tasks, waking)->thread);
+	struct rcu_tasks *rtp = container_of(work, struct rcu_tasks, waking);
+	struct task_struct *thread = READ_ONCE(rtp->thread);
 
 	if (thread)
 		wake_up_process(thread);
 }
 
-void call_rcu_tasks_generic(struct rcu_head *head, void (*func)(struct rcu_head *head),
-			    struct rcu_tasks *rtp)
+void call_rcu_tasks_generic(struct rcu_head *head, rcu_callback_t func, struct rcu_tasks *rtp)
 {
 	u32 flags = local_irq_save();
 
 	head->func = func;
+	machine_callback_queued(rtp->readers, head);
 	/* The caller may hold the lock of a run queue. */
 	if (enqueue(rtp, head))
 		irq_work_queue(&rtp->waking);
 	local_irq_restore(flags);
 }
 
-static void run_callbacks(struct rcu_tasks_queue *queue)
+static void run_callbacks(struct rcu_tasks *rtp, struct rcu_tasks_queue *queue)
 {
 	u32 flags = spin_lock_irqsave(&queue->lock);
 	struct rcu_head *head = rcu_segcblist_extract_done_cbs(&queue->cblist), *next;
@@ -119,9 +120,10 @@ static void run_callbacks(struct rcu_tasks_queue *queue)
 
 	spin_unlock_irqrestore(&queue->lock, flags);
 	for (; head; head = next, count++) {
-		void (*func)(struct rcu_head *head) = head->func;
+		rcu_callback_t func = head->func;
 
 		next = head->next;
+		machine_callback_runs(rtp->readers, head);
 		func(head);
 		check_balance(func, TASK_BALANCE);
 		cond_resched();
@@ -204,7 +206,7 @@ static s64 tasks_thread(void *argument)
 		}
 		set_current_running();
 		for (u32 n = 0; run && n < smp_load_acquire(&rtp->dequeue_lim); n++)
-			run_callbacks(&rtp->queues[n]);
+			run_callbacks(rtp, &rtp->queues[n]);
 		if (run) {
 			shrink(rtp);
 			continue;

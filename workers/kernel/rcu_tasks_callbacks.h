@@ -66,8 +66,7 @@ extern u32 rcu_task_collapse_lim;  /* one queue again, if there are no more call
 void synchronize_rcu_tasks_generic(struct rcu_tasks *rtp);
 
 /* Any context but an NMI. */
-void call_rcu_tasks_generic(struct rcu_head *head, void (*func)(struct rcu_head *head),
-			    struct rcu_tasks *rtp);
+void call_rcu_tasks_generic(struct rcu_head *head, rcu_callback_t func, struct rcu_tasks *rtp);
 
 /* Return when all callbacks queued before have run. Context: task, may sleep. */
 void rcu_barrier_tasks_generic(struct rcu_tasks *rtp);

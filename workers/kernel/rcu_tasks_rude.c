@@ -86,7 +86,7 @@ void synchronize_rcu_tasks_rude(void)
 	synchronize_rcu_tasks_generic(&rude);
 }
 
-void call_rcu_tasks_rude(struct rcu_head *head, void (*func)(struct rcu_head *head))
+void call_rcu_tasks_rude(struct rcu_head *head, rcu_callback_t func)
 {
 	call_rcu_tasks_generic(head, func, &rude);
 }

@@ -238,7 +238,7 @@ void synchronize_rcu_tasks_trace(void)
 	synchronize_rcu_tasks_generic(&trace);
 }
 
-void call_rcu_tasks_trace(struct rcu_head *head, void (*func)(struct rcu_head *head))
+void call_rcu_tasks_trace(struct rcu_head *head, rcu_callback_t func)
 {
 	call_rcu_tasks_generic(head, func, &trace);
 }

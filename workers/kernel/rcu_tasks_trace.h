@@ -68,7 +68,7 @@ static inline bool rcu_read_lock_trace_held(void)
 void synchronize_rcu_tasks_trace(void);
 
 /* Run head->func(head) after such a grace period, from a task. Any context. */
-void call_rcu_tasks_trace(struct rcu_head *head, void (*func)(struct rcu_head *head));
+void call_rcu_tasks_trace(struct rcu_head *head, rcu_callback_t func);
 
 /* Return when every callback queued before has run. May sleep. */
 void rcu_barrier_tasks_trace(void);
