@@ -280,6 +280,7 @@ static void one_round(struct lock_torture_task *task, const struct lock_ops *ops
 	u32 flags[MAX_NESTED], mask;
 
 	if (ops->interrupts && random_below(&task->random, 1000) < task->torture->irq_per_mille) {
+		/* One that is down runs nothing. */
 		smp_call_function_single(random_below(&task->random, num_cpus()), in_interrupt_of,
 					 task, true);
 		return;

@@ -7,6 +7,7 @@ reader must find one version, and no writer. In the spirit of kernel/locking/loc
 
 from typing import Any
 
+from testbed import onoff
 from testbed.harness import Counters, Option, Run
 
 CLAIM = "who has the lock alone is alone, and what readers see does not change under them"
@@ -27,6 +28,7 @@ OPTIONS = (
     Option("pause", 5000, "Longest time between, cycles.", minimum=0),
     Option("irq_per_mille", 20, "Taken in interrupts if it spins, per 1000.",
            minimum=0, maximum=1000),
+    onoff.ONOFF,
 )  # fmt: skip
 
 
@@ -52,6 +54,7 @@ def setup(run: Run) -> None:
         # Readers from the other end, so that with few tasks some CPUs only read.
         cpu = (number if writes else run.cpus - 1 - number) % run.cpus
         machine.spawn(cpu, "lock_torturer", tasks_at + place * size, f"{role}/{number} of {kind}")
+    onoff.start(run)
 
 
 def lock_of(run: Run, kind: str) -> int:
@@ -86,4 +89,4 @@ def counters(run: Run) -> Counters:
     for name in ("retries", "refused", "downgrades", "interrupts"):
         if total := int(tasks[name].sum()):
             counts[name if name != "interrupts" else "taken in interrupts"] = total
-    return counts
+    return {**counts, **onoff.counters(run)}
