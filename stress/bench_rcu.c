@@ -3,7 +3,12 @@
  * What testbed bench rcu measures, each as a function that repeats one thing for a while:
  * what a reader costs, how long a grace period takes, how many callbacks are run.
  */
+#include <error.h>
+#include <kernel/rcu_tasks.h>
+#include <kernel/rcu_tasks_rude.h>
+#include <kernel/rcu_tasks_trace.h>
 #include <kernel/sched.h>
+#include <kernel/slab.h>
 #include <kernel/srcu.h>
 
 /* What was done since the measurement began. CPU 0 writes. */
@@ -16,8 +21,8 @@ struct bench_rcu_result bench_rcu_result;
 u64 bench_rcu_stop;           /* 1 = readers end; Python writes */
 u64 bench_rcu_reads[MAX_CPUS][8]; /* by CPU, one cache line each; it adds */
 
-DEFINE_STATIC_SRCU(bench_srcu);
-DEFINE_STATIC_SRCU(bench_srcu_fast);
+DEFINE_STATIC_SRCU(srcu);
+DEFINE_STATIC_SRCU(srcu_fast);
 
 static s64 done(u64 count, u64 start)
 {
@@ -37,74 +42,111 @@ static void count_reads(void)
 	cond_resched();
 }
 
-/* The read side alone: @count empty sections. */
-s64 bench_srcu_read(u64 count)
-{
-	u64 start = machine_now();
-
-	for (u64 n = 0; n < count; n++)
-		srcu_read_unlock(&bench_srcu, srcu_read_lock(&bench_srcu));
-	return done(count, start);
-}
-
-s64 bench_srcu_fast_read(u64 count)
-{
-	u64 start = machine_now();
-
-	for (u64 n = 0; n < count; n++) {
-		u32 idx = srcu_read_lock_fast(&bench_srcu_fast);
-
-		srcu_read_unlock_fast(&bench_srcu_fast, idx);
+/* The read side alone, @count empty sections; and the load of who waits for readers. */
+#define READERS_OF(name, section) \
+	s64 bench_##name##_read(u64 count) \
+	{ \
+		u64 start = machine_now(); \
+		\
+		for (u64 n = 0; n < count; n++) \
+			section; \
+		return done(count, start); \
+	} \
+	s64 bench_##name##_reader(void *unused) \
+	{ \
+		while (!READ_ONCE(bench_rcu_stop)) { \
+			for (u32 n = 0; n < READS; n++) \
+				section; \
+			count_reads(); \
+		} \
+		return 0; \
 	}
-	return done(count, start);
+
+static inline void rcu_section(void)
+{
+	rcu_read_lock();
+	rcu_read_unlock();
 }
 
-/* The updater's load: one section after the other, until told to end. */
-s64 bench_srcu_reader(void *unused)
+static inline void srcu_section(void)
+{
+	srcu_read_unlock(&srcu, srcu_read_lock(&srcu));
+}
+
+static inline void srcu_fast_section(void)
+{
+	srcu_read_unlock_fast(&srcu_fast, srcu_read_lock_fast(&srcu_fast));
+}
+
+static inline void trace_section(void)
+{
+	rcu_read_lock_trace();
+	rcu_read_unlock_trace();
+}
+
+READERS_OF(rcu, rcu_section())
+READERS_OF(srcu, srcu_section())
+READERS_OF(srcu_fast, srcu_fast_section())
+READERS_OF(tasks_trace, trace_section())
+
+/* A task that never sleeps says now and then that it is in no reader of RCU-tasks. */
+s64 bench_tasks_reader(void *unused)
 {
 	while (!READ_ONCE(bench_rcu_stop)) {
 		for (u32 n = 0; n < READS; n++)
-			srcu_read_unlock(&bench_srcu, srcu_read_lock(&bench_srcu));
+			barrier();
 		count_reads();
+		cond_resched_tasks_rcu_qs();
 	}
 	return 0;
 }
 
-s64 bench_srcu_fast_reader(void *unused)
-{
-	while (!READ_ONCE(bench_rcu_stop)) {
-		for (u32 n = 0; n < READS; n++) {
-			u32 idx = srcu_read_lock_fast(&bench_srcu_fast);
-
-			srcu_read_unlock_fast(&bench_srcu_fast, idx);
-		}
-		count_reads();
+/* One grace period after the other. */
+#define GRACE_PERIODS_OF(name, wait) \
+	s64 bench_##name##_grace_periods(u64 ns) \
+	{ \
+		u64 start = machine_now(), count = 0; \
+		\
+		do { \
+			wait; \
+			count++; \
+		} while (machine_now() - start < ns); \
+		return done(count, start); \
 	}
-	return 0;
-}
 
-static s64 wait_often(struct srcu_struct *ssp, void (*wait)(struct srcu_struct *ssp), u64 ns)
+GRACE_PERIODS_OF(rcu, synchronize_rcu())
+GRACE_PERIODS_OF(rcu_expedited, synchronize_rcu_expedited())
+GRACE_PERIODS_OF(srcu, synchronize_srcu(&srcu))
+GRACE_PERIODS_OF(srcu_expedited, synchronize_srcu_expedited(&srcu))
+GRACE_PERIODS_OF(srcu_fast, synchronize_srcu(&srcu_fast))
+GRACE_PERIODS_OF(tasks, synchronize_rcu_tasks())
+GRACE_PERIODS_OF(tasks_rude, synchronize_rcu_tasks_rude())
+GRACE_PERIODS_OF(tasks_trace, synchronize_rcu_tasks_trace())
+
+static u64 ran;               /* callbacks; those who run them add, one at a time */
+
+static void count_one(struct rcu_head *head)
 {
-	u64 start = machine_now(), count = 0;
-
-	do {
-		wait(ssp);
-		count++;
-	} while (machine_now() - start < ns);
-	return done(count, start);
+	WRITE_ONCE(ran, ran + 1);
 }
 
-s64 bench_srcu_grace_periods(u64 ns)
-{
-	return wait_often(&bench_srcu, synchronize_srcu, ns);
-}
+/* @rounds times @count callbacks, and wait until they have run; -ENOMEM. */
+#define CALLS_OF(name, call, barrier) \
+	s64 bench_##name##_calls(u64 count, u64 rounds) \
+	{ \
+		struct rcu_head *heads = kmalloc(count * sizeof(*heads), GFP_KERNEL); \
+		u64 start = machine_now(); \
+		\
+		if (!heads) \
+			return -ENOMEM; \
+		WRITE_ONCE(ran, 0); \
+		for (u64 round = 0; round < rounds; round++) { \
+			for (u64 n = 0; n < count; n++) \
+				call; \
+			barrier; \
+		} \
+		kfree(heads); \
+		return READ_ONCE(ran) == count * rounds ? done(ran, start) : -EAGAIN; \
+	}
 
-s64 bench_srcu_grace_periods_expedited(u64 ns)
-{
-	return wait_often(&bench_srcu, synchronize_srcu_expedited, ns);
-}
-
-s64 bench_srcu_fast_grace_periods(u64 ns)
-{
-	return wait_often(&bench_srcu_fast, synchronize_srcu, ns);
-}
+CALLS_OF(rcu, call_rcu(&heads[n], count_one), rcu_barrier())

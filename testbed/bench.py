@@ -248,6 +248,13 @@ def bench_trampolines(bench: Bench) -> Figures:  # noqa: ARG001
     return measure(with_aim)
 
 
+def bench_rcu(bench: Bench) -> Figures:  # noqa: ARG001
+    """Measure the kinds of RCU beside liburcu's, with a core of its own."""
+    from testbed.bench_rcu import measure
+
+    return measure(with_aim)
+
+
 def _uprobe_round(bench: Bench, machine: Machine, thread: int) -> dict[str, float]:
     figures = {}
     for name in ("nop", "push"):
@@ -297,6 +304,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Figures]] = {
     "uprobe": bench_uprobe,
     "explore": bench_explore,
     "trampolines": bench_trampolines,
+    "rcu": bench_rcu,
 }
 
 
