@@ -33,7 +33,7 @@ TASK(1, updater)
 	claim(freed == 1, freed);
 }
 
-TASK(2, reader)
+static void read(void)
 {
 	const struct element *element;
 
@@ -42,4 +42,15 @@ TASK(2, reader)
 	if (element)
 		claim(READ_ONCE(element->value) == 0, element->value);
 	rcu_read_unlock();
+}
+
+TASK(2, reader)
+{
+	read();
+}
+
+/* The task that sees to callbacks may take the CPU from it. */
+TASK(0, preempted)
+{
+	read();
 }

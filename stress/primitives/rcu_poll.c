@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Who asks whether a grace period lies behind may rely on the answer. */
 #include <explore.h>
+#include <kernel/completion.h>
 #include <kernel/rcu.h>
 #include <kernel/slab.h>
 
 static u64 *shared;
+static DECLARE_COMPLETION(ended);
 
 INIT
 {
@@ -26,6 +28,7 @@ TASK(0, reader)
 TASK(1, other)
 {
 	synchronize_rcu();
+	complete(&ended);
 }
 
 TASK(2, updater)
@@ -34,6 +37,7 @@ TASK(2, updater)
 
 	WRITE_ONCE(shared, NULL);
 	cookie = get_state_synchronize_rcu();
+	wait_for_completion(&ended);
 	if (!poll_state_synchronize_rcu(cookie))
 		cond_synchronize_rcu(cookie);
 	kfree(old);

@@ -195,6 +195,7 @@ static void stop_watching(void)
 
 void rcu_idle_enter(void)
 {
+	machine_quiescent(false);
 	machine_region_ends(false);
 	if (this_cpu()->preempt_work & PREEMPT_WORK_QS)
 		rcu_report_this_cpu(true);
@@ -215,6 +216,7 @@ void rcu_user_enter(void)
 	if (preempt_is_full())
 		return;
 	flags = local_irq_save();
+	machine_quiescent(false);
 	machine_region_ends(false);
 	current->rcu_special |= RCU_SPECIAL_USER;
 	if (this_cpu()->preempt_work & PREEMPT_WORK_QS)
@@ -315,6 +317,7 @@ static void rcu_gp(struct rcu_state *state)
 	trace_event(EVENT_GP_START, state->seq, mask);
 	WRITE_ONCE(state->leader, current);
 	/* The caller may sleep, so its own CPU is in no reader but those that lost it. */
+	machine_region_ends(true);
 	WRITE_ONCE(state->left, __builtin_popcountl(mask) + 1);
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
 		if (mask & cpumask_of(cpu))

@@ -40,11 +40,12 @@ static inline void rcu_read_unlock(void)
 	barrier();
 	if (preempt_is_full()) {
 		struct task_struct *task = current;
+		u32 nesting = task->rcu_nesting - 1;
 
 		/* First the count: an interrupt that comes between sees to what it owes itself. */
-		WRITE_ONCE(task->rcu_nesting, task->rcu_nesting - 1);
+		WRITE_ONCE(task->rcu_nesting, nesting);
 		barrier();
-		if (unlikely(READ_ONCE(task->rcu_special)) && !task->rcu_nesting)
+		if (!nesting && unlikely(READ_ONCE(task->rcu_special)))
 			rcu_read_unlock_special();
 	}
 }

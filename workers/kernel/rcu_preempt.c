@@ -95,6 +95,7 @@ void rcu_read_unlock_special(void)
 		return;
 	}
 	flags = local_irq_save();
+	machine_quiescent(false);
 	/* An interrupt may have been first. */
 	if (!current->rcu_nesting && current->rcu_special)
 		rcu_preempt_deferred_qs(current);

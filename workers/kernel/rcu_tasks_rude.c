@@ -31,7 +31,8 @@ static int be_rude(void *unused)
 	u32 cpu = smp_processor_id();
 	struct task_struct *waiter = READ_ONCE(leader);
 
-	WRITE_ONCE(per_cpu_ptr(rude_cpus, cpu)->waits, 0);
+	/* The stopper is done with the work before the next leader uses it again. */
+	smp_store_release(&per_cpu_ptr(rude_cpus, cpu)->waits, 0);
 	smp_mb(); /* That before who waits is read; pairs with xchg() of wait_for_switch(). */
 	if (READ_ONCE(awaited) == cpu)
 		wake_up_process(waiter);
