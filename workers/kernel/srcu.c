@@ -23,15 +23,23 @@ int init_srcu_struct(struct srcu_struct *ssp)
 		return -ENOMEM;
 	*ssp = (struct srcu_struct){ .sda = sda };
 	mutex_init(&ssp->gp_mutex);
+	mutex_init(&ssp->barrier_mutex);
+	init_completion(&ssp->barrier_done);
+	init_irq_work(&ssp->irq_work, srcu_request);
+	INIT_WORK(&ssp->work, srcu_process);
+	workqueue_start();
 	return 0;
 }
 
 void cleanup_srcu_struct(struct srcu_struct *ssp)
 {
-	u64 readers = srcu_unbalanced_cpus(ssp);
+	u64 readers = srcu_unbalanced_cpus(ssp), callbacks;
 
 	if (unlikely(readers))
 		report_finding(FINDING_BAD_STATE, NULL, (u64)ssp, readers, 0);
+	callbacks = srcu_flush_work(ssp);
+	if (unlikely(callbacks))
+		report_finding(FINDING_BAD_STATE, NULL, (u64)ssp, callbacks, 0);
 	kfree(ssp->sda);
 	ssp->sda = NULL;
 }
@@ -51,11 +59,7 @@ static void srcu_flip(struct srcu_struct *ssp)
 	smp_mb(); /* D: the flip before the next scan; pairs with C. */
 }
 
-/*
- * Under gp_mutex: as far as it gets without sleeping for readers. True = a grace period has
- * ended; false = readers of the phase that is not the current one are in the way.
- */
-static bool srcu_advance_state(struct srcu_struct *ssp, u32 tries)
+bool srcu_advance_state(struct srcu_struct *ssp, u32 tries)
 {
 	if (rcu_seq_state(ssp->seq) == SRCU_STATE_IDLE)
 		rcu_seq_start(&ssp->seq);
@@ -84,7 +88,10 @@ static void wait_for_grace_period(struct srcu_struct *ssp, u32 tries)
 		if (!srcu_advance_state(ssp, tries))
 			srcu_wait_for_readers(ssp, ssp->idx ^ 1);
 	}
+	/* A barrier, after which it is looked who could not have it; pairs with srcu_process(). */
 	mutex_unlock(&ssp->gp_mutex);
+	if (unlikely(READ_ONCE(ssp->work_wanted)))
+		srcu_start_work(ssp);
 	smp_mb(); /* The grace period before what the caller does next. */
 	machine_grace_period_ends(ssp, began);
 }

@@ -21,9 +21,13 @@
 
 #include <finding.h>
 #include <irqflags.h>
+#include <kernel/completion.h>
+#include <kernel/irq_work.h>
 #include <kernel/mutex.h>
 #include <kernel/rcu.h>
+#include <kernel/rcu_segcblist.h>
 #include <kernel/rcu_seq.h>
+#include <kernel/workqueue.h>
 
 /* What kind of readers a domain has: the first one decides, others are reported. */
 enum srcu_read_flavor {
@@ -37,7 +41,24 @@ struct srcu_data {
 	/* This CPU adds, and no other; updaters read.  By phase. */
 	u64 lock[2];          /* readers that have entered here */
 	u64 unlock[2];        /* readers that have left here */
+	u64 pad[4];
+
+	/* Callbacks that were queued here; ssp NULL = never any. */
+	spinlock_t cb_lock;   /* interrupts off */
+	struct rcu_segcblist cblist; /* under cb_lock; its length is read without */
+	struct work_struct work; /* runs those that are ready */
+	struct rcu_head barrier_head; /* of srcu_barrier(); under barrier_mutex */
+	struct srcu_struct *ssp; /* under cb_lock */
 } __cacheline_aligned;
+
+/* Who is to be told when a reader that is in the way has left. */
+struct srcu_waiter {
+	struct list_head list; /* of all waiters, under their lock; next NULL = not on it */
+	u64 key;              /* domain and phase; written before it is on the list */
+	u32 left;             /* 1 = one has left since */
+	u32 pad;
+	struct task_struct *task; /* sleeps; NULL = a domain's work, which is to run again */
+};
 
 struct srcu_struct {
 	/* Readers load these; seldom written. */
@@ -51,10 +72,26 @@ struct srcu_struct {
 	/* Updaters. */
 	u64 seq;              /* of grace periods, see rcu_seq.h; under gp_mutex, all read */
 	struct mutex gp_mutex;/* held by who drives the grace period */
+
+	/* For those that do not wait for it themselves. */
+	u64 needed;           /* what seq is to come to; grows, by cmpxchg() */
+	u32 work_wanted;      /* 1 = who has driven a grace period queues work; work writes */
+	u32 barrier_left;     /* callbacks of srcu_barrier() that have not run, plus 1; atomic */
+	struct irq_work irq_work; /* queues work */
+	struct work_struct work; /* drives grace periods to what is needed */
+	struct srcu_waiter waiter; /* of work; under gp_mutex */
+	struct mutex barrier_mutex; /* held by srcu_barrier() */
+	struct completion barrier_done; /* under barrier_mutex */
 } __cacheline_aligned;
+
+/* The work of a domain, and the interrupt that queues it. */
+void srcu_process(struct work_struct *work);
+void srcu_request(struct irq_work *work);
 
 #define SRCU_STRUCT_INIT(name, data) { \
 	.sda = (data), .gp_mutex = MUTEX_INIT((name).gp_mutex), \
+	.irq_work = IRQ_WORK_INIT(srcu_request), .work = __WORK_INITIALIZER(srcu_process), \
+	.barrier_mutex = MUTEX_INIT((name).barrier_mutex), \
 }
 #define DEFINE_SRCU_DATA(name) static struct srcu_data name##_data[MAX_CPUS]
 #define DEFINE_SRCU(name) \
@@ -222,7 +259,10 @@ void synchronize_srcu(struct srcu_struct *ssp);
 /* The same, by a caller who would rather use the processor than sleep. */
 void synchronize_srcu_expedited(struct srcu_struct *ssp);
 
-/* Run head->func(head) from a task after a grace period of the domain. Any context but NMI. */
+/*
+ * Run head->func(head) from a task after a grace period of the domain. Any context but NMI; of a
+ * domain of DEFINE_SRCU() a task has called workqueue_start() before.
+ */
 void call_srcu(struct srcu_struct *ssp, struct rcu_head *head,
 	       void (*func)(struct rcu_head *head));
 

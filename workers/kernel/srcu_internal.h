@@ -12,15 +12,6 @@ enum { SRCU_STATE_IDLE, SRCU_STATE_SCAN1, SRCU_STATE_SCAN2 };
 #define SRCU_TRIES 2
 #define SRCU_TRIES_EXPEDITED 8
 
-/* Who sleeps until a reader of a phase has left. */
-struct srcu_waiter {
-	struct list_head list; /* of all waiters, under their lock */
-	u64 key;               /* domain and phase; never changes */
-	u32 left;              /* 1 = a reader that was asked has left since */
-	u32 pad;
-	struct task_struct *task;
-};
-
 /*
  * True = every reader that was counted in @phase before this was called has left. Not only those:
  * who is counted while it looks may make it false.
@@ -30,7 +21,26 @@ bool srcu_readers_are_gone(struct srcu_struct *ssp, u32 phase);
 /* The same, up to so many times while they leave; does not sleep for them. */
 bool srcu_try_readers(struct srcu_struct *ssp, u32 phase, u32 tries);
 
+/*
+ * Have @waiter told when one that is in the way of @phase leaves. Returns the CPUs where one may
+ * leave; 0 = they all have left. Context: task, may sleep; srcu_forget_waiter() undoes it.
+ */
+u64 srcu_ask_readers(struct srcu_struct *ssp, u32 phase, struct srcu_waiter *waiter);
+void srcu_forget_waiter(struct srcu_waiter *waiter);
+
 /* Sleep until one has left who is in the way of @phase. Context: task, may sleep. */
 void srcu_wait_for_readers(struct srcu_struct *ssp, u32 phase);
+
+/*
+ * Under gp_mutex: as far as it gets without sleeping for readers. True = a grace period has
+ * ended; false = readers of the phase that is not the current one are in the way.
+ */
+bool srcu_advance_state(struct srcu_struct *ssp, u32 tries);
+
+/* Queue the domain's work here. Any context but NMI, under no run queue's lock. */
+void srcu_start_work(struct srcu_struct *ssp);
+
+/* Return when nothing of the domain is on its way: how many callbacks have not run. May sleep. */
+u64 srcu_flush_work(struct srcu_struct *ssp);
 
 #endif

@@ -16,11 +16,16 @@
 #include <kernel/spinlock.h>
 #include <percpu.h>
 
-/* What this CPU was asked for: a key, or one of these. Its CPU alone, with interrupts off. */
 #define ASKED_NOTHING 0UL
 #define ASKED_FOR_SEVERAL 1UL
 
-static DEFINE_PER_CPU(u64, srcu_asked);
+/* Its CPU alone, with interrupts off. */
+struct srcu_ask {
+	u64 key;              /* what a reader that leaves here tells: a key, or ASKED_* */
+	struct irq_work tell; /* by an interrupt: a reader leaves under any lock, and in an NMI */
+};
+
+static DEFINE_PER_CPU(struct srcu_ask, srcu_asks);
 
 static LIST_HEAD(waiters);         /* struct srcu_waiter, under waiters_lock */
 static DEFINE_SPINLOCK(waiters_lock);
@@ -28,6 +33,33 @@ static DEFINE_SPINLOCK(waiters_lock);
 static u64 key_of(const struct srcu_struct *ssp, u32 phase)
 {
 	return (u64)ssp + phase + 1;
+}
+
+static void tell(struct srcu_waiter *waiter)
+{
+	smp_store_release(&waiter->left, 1);
+	if (waiter->task)
+		wake_up_process(waiter->task);
+	else
+		srcu_start_work(container_of(waiter, struct srcu_struct, waiter));
+}
+
+/* On the CPU that was asked, with interrupts off: a reader has left. */
+static void tell_waiters(struct irq_work *work)
+{
+	struct srcu_ask *ask = container_of(work, struct srcu_ask, tell);
+	u64 key = ask->key;
+	struct srcu_waiter *waiter;
+	u32 flags;
+
+	ask->key = ASKED_NOTHING;
+	this_cpu()->preempt_work &= ~PREEMPT_WORK_SRCU;
+	flags = spin_lock_irqsave(&waiters_lock);
+	list_for_each_entry(waiter, &waiters, list) {
+		if (key == ASKED_FOR_SEVERAL || key == waiter->key)
+			tell(waiter);
+	}
+	spin_unlock_irqrestore(&waiters_lock, flags);
 }
 
 static u64 sum_locks(const struct srcu_struct *ssp, u32 phase)
@@ -141,11 +173,13 @@ bool srcu_try_readers(struct srcu_struct *ssp, u32 phase, u32 tries)
 }
 
 /* On the CPU that is asked, with interrupts off. */
-static void ask_this_cpu(void *key)
+static void ask_this_cpu(void *info)
 {
-	u64 *asked = this_cpu_ptr(srcu_asked);
+	struct srcu_ask *ask = this_cpu_ptr(srcu_asks);
+	u64 key = (u64)info;
 
-	*asked = *asked == ASKED_NOTHING || *asked == (u64)key ? (u64)key : ASKED_FOR_SEVERAL;
+	ask->key = ask->key == ASKED_NOTHING || ask->key == key ? key : ASKED_FOR_SEVERAL;
+	ask->tell.func = tell_waiters;
 	this_cpu()->preempt_work |= PREEMPT_WORK_SRCU;
 }
 
@@ -163,48 +197,51 @@ static void ask_cpus(u64 mask, u64 key)
 	preempt_enable();
 }
 
-/* Under no lock: a reader of what @key says, 0 = of anything, has left. */
-static void tell_waiters(u64 key)
-{
-	u32 flags = spin_lock_irqsave(&waiters_lock);
-	struct srcu_waiter *waiter;
-
-	list_for_each_entry(waiter, &waiters, list) {
-		if (key != ASKED_FOR_SEVERAL && key != waiter->key)
-			continue;
-		smp_store_release(&waiter->left, 1);
-		wake_up_process(waiter->task);
-	}
-	spin_unlock_irqrestore(&waiters_lock, flags);
-}
-
 void srcu_reader_left(const struct srcu_struct *ssp, u32 phase)
 {
-	u32 flags = local_irq_save();
-	u64 *asked = this_cpu_ptr(srcu_asked), key = *asked;
+	struct srcu_ask *ask = this_cpu_ptr(srcu_asks);
+	u64 key = READ_ONCE(ask->key);
 
-	if (key == key_of(ssp, phase) || key == ASKED_FOR_SEVERAL) {
-		*asked = ASKED_NOTHING;
-		this_cpu()->preempt_work &= ~PREEMPT_WORK_SRCU;
-		tell_waiters(key);
-	}
-	local_irq_restore(flags);
+	if (key == key_of(ssp, phase) || key == ASKED_FOR_SEVERAL)
+		irq_work_queue(&ask->tell);
 }
 
 static void add_waiter(struct srcu_waiter *waiter)
 {
 	u32 flags = spin_lock_irqsave(&waiters_lock);
 
+	WRITE_ONCE(waiter->left, 0);
 	list_add_tail(&waiter->list, &waiters);
 	spin_unlock_irqrestore(&waiters_lock, flags);
 }
 
-static void remove_waiter(struct srcu_waiter *waiter)
+void srcu_forget_waiter(struct srcu_waiter *waiter)
 {
-	u32 flags = spin_lock_irqsave(&waiters_lock);
+	u32 flags;
 
+	if (!waiter->list.next)
+		return;
+	flags = spin_lock_irqsave(&waiters_lock);
 	list_del(&waiter->list);
 	spin_unlock_irqrestore(&waiters_lock, flags);
+	waiter->list.next = NULL;
+}
+
+u64 srcu_ask_readers(struct srcu_struct *ssp, u32 phase, struct srcu_waiter *waiter)
+{
+	u64 asked = 0, more = in_the_way(ssp, phase);
+
+	waiter->key = key_of(ssp, phase);
+	add_waiter(waiter);
+	do {
+		ask_cpus(more & ~asked, waiter->key);
+		asked |= more;
+		if (srcu_readers_are_gone(ssp, phase))
+			return 0;
+		/* One that came since, in a phase that it had picked before, was not asked. */
+		more = in_the_way(ssp, phase);
+	} while (more & ~asked);
+	return more;
 }
 
 static void sleep_until_told(struct srcu_waiter *waiter)
@@ -221,23 +258,12 @@ static void sleep_until_told(struct srcu_waiter *waiter)
 
 void srcu_wait_for_readers(struct srcu_struct *ssp, u32 phase)
 {
-	struct srcu_waiter waiter = { .key = key_of(ssp, phase), .task = current };
-	u64 asked = 0, more = in_the_way(ssp, phase);
-	struct wait_note before = wait_begin(WAIT_SRCU, ssp, more);
+	struct srcu_waiter waiter = { .task = current };
+	struct wait_note before = wait_begin(WAIT_SRCU, ssp, in_the_way(ssp, phase));
 
-	add_waiter(&waiter);
-	do {
-		ask_cpus(more & ~asked, waiter.key);
-		asked |= more;
-		more = 0;
-		if (srcu_readers_are_gone(ssp, phase))
-			break;
-		/* One that came since, in a phase that it had picked before, was not asked. */
-		more = in_the_way(ssp, phase);
-		current->wait.value = more;
-	} while (more & ~asked);
-	if (more)
+	current->wait.value = srcu_ask_readers(ssp, phase, &waiter);
+	if (current->wait.value)
 		sleep_until_told(&waiter);
-	remove_waiter(&waiter);
+	srcu_forget_waiter(&waiter);
 	wait_end(before);
 }
