@@ -38,11 +38,14 @@ INIT
 
 TASK(0, first)
 {
+	/* The worker here has to wait until the other one can know. */
+	preempt_disable();
 	remove(0);
 	smp_store_release(&queued, 1);
+	preempt_enable();
 }
 
-TASK(0, reader)
+TASK(2, reader)
 {
 	u32 idx = srcu_read_lock(&domain);
 	const struct element *element = srcu_dereference(shared[1], &domain);
