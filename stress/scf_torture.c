@@ -48,6 +48,7 @@ struct scf_chain {
 	u32 hops;             /* still to go; whoever runs it writes */
 	u32 home;             /* where the last one is to run */
 	u32 last;             /* where the csd was sent, so where it must run */
+	struct completion *done; /* of the last hop, or NULL */
 };
 
 /* What one CPU did; it alone adds, also in interrupts. */
@@ -62,6 +63,7 @@ struct scf_task {
 	u64 made[SCF_OPERATIONS];
 	struct scf_block pool[POOL];
 	struct scf_chain chain;
+	struct scf_chain waited; /* a chain that the task waits for */
 	struct call_single_data stop_csd[MAX_CPUS];
 } __cacheline_aligned;
 
@@ -267,7 +269,11 @@ static void run_chain(void *info)
 		report_finding(FINDING_CLAIM, NULL, (u64)chain, self, chain->last);
 	take_time(chain->scf);
 	if (!chain->hops) {
+		struct completion *done = chain->done;
+
 		smp_store_release(&chain->busy, 0);
+		if (done)
+			complete(done);
 		return;
 	}
 	/* No CPU goes while this one is in an interrupt, but it may be the one that does. */
@@ -278,11 +284,10 @@ static void run_chain(void *info)
 		report_finding(FINDING_CLAIM, NULL, (u64)chain, error, 0);
 }
 
-static void start_chain(struct scf_task *task)
+static void start_chain(struct scf_task *task, struct scf_chain *chain, struct completion *done)
 {
-	struct scf_chain *chain = &task->chain;
-
 	chain->scf = task->scf;
+	chain->done = done;
 	chain->busy = 1;
 	chain->hops = 1 + random_below(&task->random, MOST_HOPS);
 	chain->home = smp_processor_id();
@@ -293,6 +298,28 @@ static void start_chain(struct scf_task *task)
 	if (smp_call_function_single_async(chain->last, &chain->csd))
 		report_finding(FINDING_CLAIM, NULL, (u64)chain, 1, 0);
 	calls_end(task->scf);
+}
+
+/* Its last function completes on this CPU, in an interrupt. */
+static void chain_and_wait(struct scf_task *task)
+{
+	struct completion done;
+
+	init_completion(&done);
+	start_chain(task, &task->waited, &done);
+	spin_a_while(task->scf);
+	wait_for_completion(&done);
+}
+
+static bool chain(struct scf_task *task)
+{
+	if (random_below(&task->random, 2))
+		chain_and_wait(task);
+	else if (smp_load_acquire(&task->chain.busy))
+		return false;
+	else
+		start_chain(task, &task->chain, NULL);
+	return true;
 }
 
 static void resched(struct scf_task *task)
@@ -386,10 +413,7 @@ static bool one_operation(struct scf_task *task, enum scf_operation operation)
 	case SCF_ALL:
 		return call_without_waiting(task, operation);
 	case SCF_CHAIN:
-		if (smp_load_acquire(&task->chain.busy))
-			return false;
-		start_chain(task);
-		break;
+		return chain(task);
 	case SCF_RESCHED:
 		resched(task);
 		break;
