@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* What is found with preemption off stays, also in an interrupt of an idle CPU. */
+/* What is found with preemption off stays, and what an idle task has found, until it switches. */
 #include <explore.h>
 #include <kernel/rcu_tasks_rude.h>
+#include <kernel/sched.h>
 #include <kernel/slab.h>
 
 struct element {
@@ -18,9 +19,18 @@ static struct element *make(u64 value)
 	return element;
 }
 
+static void read_shared(void)
+{
+	const struct element *element = smp_load_acquire(&shared);
+	u64 value = READ_ONCE(element->value);
+
+	claim(value == 1 || value == 2, value);
+}
+
 INIT
 {
 	shared = make(1);
+	set_idle_call(read_shared);
 }
 
 TASK(0, updater)
@@ -32,22 +42,9 @@ TASK(0, updater)
 	kfree(old);
 }
 
-static void read(void)
-{
-	const struct element *element = smp_load_acquire(&shared);
-	u64 value = READ_ONCE(element->value);
-
-	claim(value == 1 || value == 2, value);
-}
-
 TASK(1, reader)
 {
 	preempt_disable();
-	read();
+	read_shared();
 	preempt_enable();
-}
-
-IRQ(2, 1, device)
-{
-	read();
 }

@@ -13,7 +13,8 @@ static struct completion parked[MAX_TASKS];
 
 static bool slot_is_reusable(struct task_struct *task, int cpu)
 {
-	return task->state == TASK_DEAD && task->cpu == (u32)cpu && !READ_ONCE(task->on_rq);
+	return smp_load_acquire(&task->state) == TASK_DEAD && task->cpu == (u32)cpu &&
+	       !READ_ONCE(task->on_rq);
 }
 
 /* A slot never used before, else one of @cpu's whose task has ended. */
@@ -27,11 +28,11 @@ static struct task_struct *take_slot(int cpu)
 			found = &the_machine->task[n];
 	}
 	for (u32 n = 0; n < MAX_TASKS && !found; n++) {
-		if (the_machine->task[n].state == TASK_FREE)
+		if (READ_ONCE(the_machine->task[n].state) == TASK_FREE)
 			found = &the_machine->task[n];
 	}
 	if (found)
-		found->state = TASK_BLOCKED;
+		WRITE_ONCE(found->state, TASK_BLOCKED);
 	spin_unlock_irqrestore(&slots_lock, flags);
 	return found;
 }
@@ -67,7 +68,7 @@ struct task_struct *task_create(int cpu, enum task_class class, s64 (*function)(
 	task->function = function;
 	task->argument = argument;
 	if (machine_start_task(task)) {
-		task->state = TASK_FREE;
+		WRITE_ONCE(task->state, TASK_FREE);
 		return NULL;
 	}
 	return task;
@@ -105,6 +106,7 @@ struct task_struct *user_task_run(int cpu, s64 (*function)(void *), void *argume
 
 void task_entry(struct task_struct *task)
 {
+	machine_reader_begins(TASK_READERS);
 	for (;;) {
 		local_irq_enable();
 		task->result = task->function(task->argument);

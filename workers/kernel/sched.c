@@ -26,14 +26,14 @@ static void enqueue(struct cpu *cpu, struct task_struct *task)
 		list_add(&task->run, &cpu->runqueue);
 	else
 		list_add_tail(&task->run, &cpu->runqueue);
-	task->on_rq = 1;
+	WRITE_ONCE(task->on_rq, 1);
 	WRITE_ONCE(cpu->nr_running, cpu->nr_running + 1);
 }
 
 static void dequeue(struct cpu *cpu, struct task_struct *task)
 {
 	list_del(&task->run);
-	task->on_rq = 0;
+	WRITE_ONCE(task->on_rq, 0);
 	WRITE_ONCE(cpu->nr_running, cpu->nr_running - 1);
 }
 
