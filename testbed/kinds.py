@@ -218,9 +218,11 @@ _WAITING = {
         "{tasks_in_cycle} tasks wait for each other: {task} on {cpu} for {wait_kind} {object}",
     ),
     Kind.STALL: Words(
-        ("grace_period", "cpu", "milliseconds"), "waits in", "held back by",
+        ("grace_period", "cpu", "milliseconds", "cpus_left", "readers"), "waits in",
+        "held back by",
         "{here} held back by {other}", "{here} waits for a grace period",
-        "grace period {grace_period} has waited {milliseconds} ms for {stalled_cpu}",
+        "grace period {grace_period} has waited {milliseconds} ms for {stalled_cpu}: "
+        "it is held by the CPUs of mask {cpus_left} and by {readers} readers that lost theirs",
     ),
     Kind.NO_PROGRESS: Words(
         ("cpu", "milliseconds", "task"), "stands in", "other side",
@@ -325,7 +327,7 @@ WORDS: dict[Kind, Words] = (
 HEXADECIMAL = frozenset({
     "object", "pointer", "probe", "text_address", "fault_address", "function", "argument",
     "byte_found", "value", "called", "error_code", "held", "held_at", "other_held_at", "taken_at",
-    "called_at", "wanted_at", "domain", "other_object", "element",
+    "called_at", "wanted_at", "domain", "cpus_left", "other_object", "element",
 })
 
 # Values that are bytes of an instruction.

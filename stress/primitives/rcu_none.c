@@ -14,7 +14,7 @@ INIT
 	shared = kzalloc(sizeof(*shared), GFP_KERNEL);
 }
 
-static void read(void)
+TASK(0, reader)
 {
 	const u64 *value;
 
@@ -23,13 +23,7 @@ static void read(void)
 	if (value)
 		claim(READ_ONCE(*value) == 0, *value);
 	rcu_read_unlock();
-}
-
-TASK(0, reader)
-{
-	read();
 	cond_resched();
-	read();
 }
 
 TASK(1, updater)

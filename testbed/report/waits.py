@@ -16,6 +16,9 @@ NOT_A_HANG = ("none", "work", "timeout")
 TASK_FREE, TASK_DEAD = 0, 3
 
 # Which tasks hold a grace period: the bits of TASKS_RCU_HOLDOUT, and of TRC_HOLDOUT.
+# RCU_SPECIAL_BLOCKED of shm_layout/task.h.
+BLOCKED = 0x2
+
 HOLDOUTS = {"rcu-tasks": ("tasks_rcu", 1), "rcu-tasks-trace": ("trc_special", 3)}
 
 
@@ -92,7 +95,11 @@ def _holders(kind: str, value: int, tasks: Any, nr_cpus: int) -> tuple[str, ...]
         case "spinlock" | "rwlock" | "seqcount" | "timer" if value:
             return (f"CPU {value - 1}",)
         case "cross-call" | "grace-period" | "srcu":
-            return tuple(f"CPU {cpu}" for cpu in range(min(nr_cpus, 64)) if value >> cpu & 1)
+            cpus = tuple(f"CPU {cpu}" for cpu in range(min(nr_cpus, 64)) if value >> cpu & 1)
+            # Readers that lost their CPU are waited for, too.
+            blocked = [n for n in range(len(tasks))
+                       if kind == "grace-period" and int(tasks[n]["rcu_special"]) & BLOCKED]
+            return cpus + tuple(_on_its_cpu(tasks, n) for n in blocked)
         case "stop-machine" if value < len(STOP_STATES):
             return (f"all CPUs to leave state {STOP_STATES[value]}",)
     return ()

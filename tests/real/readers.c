@@ -59,6 +59,14 @@ s64 read_with_preemption_off(void *unused)
 	return 0;
 }
 
+/* Takes half of its CPU's time from whoever runs there. */
+s64 compute(void *unused)
+{
+	while (!READ_ONCE(the_machine->stop))
+		current->progress++;
+	return 0;
+}
+
 u32 updated;                  /* 1 = synchronize_rcu() has returned */
 u64 left_before;              /* mask of readers that had left by then */
 

@@ -11,8 +11,10 @@ from testbed.testing.real import image_for
 from tests.real.conftest import MakeMachine, kinds, stack_of, wait_until
 
 READER = "read_once_told"
+BLOCKED = 2  # RCU_SPECIAL_BLOCKED
 RCU = "workers/kernel/rcu.c"
-DEAF = project_root() / "stress" / "zoo" / "rcu-ignores-preempt-off.patch"
+ZOO = project_root() / "stress" / "zoo"
+DEAF = ZOO / "rcu-ignores-preempt-off.patch"
 
 
 def let_in(machine: Machine, cpu: int) -> None:
@@ -119,6 +121,76 @@ def test_without_a_grace_period_somebody_sees_what_was_freed(machine: MakeMachin
     assert wait_until(lambda: booted.call("replace_pointer", 2000) > 0)
 
 
+# Where tasks lose their CPU, and where they do not.
+
+
+def with_reader_that_lost_its_cpu(booted: Machine) -> None:
+    reader = booted.spawn(1, READER)
+    let_in(booted, 1)
+    booted.spawn(1, "compute", user=False)
+    blocked = booted.record["task"][reader]
+    assert wait_until(lambda: int(blocked["rcu_special"]) & BLOCKED)
+
+
+def test_a_reader_that_lost_its_cpu_is_waited_for(machine: MakeMachine) -> None:
+    booted = machine(cpus=2)
+    with_reader_that_lost_its_cpu(booted)
+    booted.spawn(0, "update")
+    needs = booted.global_("rcu_cpus", RCU)["value"]["need_qs"]
+    assert wait_until(lambda: int(booted.global_("rcu")["seq"]) & 3 and not needs.any())
+    assert not wait_until(lambda: booted.global_("updated"), 0.3)
+    let_out(booted, 1)
+
+    assert booted.wait(30) is State.FINISHED
+    assert int(booted.global_("left_before")) == 0b10
+    booted.stop()
+
+
+def test_a_reader_that_is_not_put_on_the_list_is_overtaken(sources: tuple[Path, ...]) -> None:
+    core = build(Request(patches=(ZOO / "rcu-preempted-reader-not-held.patch",), extra=sources))
+    with Machine(core, image_for(core), MachineConfig(cpus=2)) as booted:
+        reader = booted.spawn(1, READER)
+        let_in(booted, 1)
+        booted.spawn(1, "compute", user=False)
+        assert wait_until(lambda: int(booted.record["task"][reader]["nivcsw"]))
+        booted.spawn(0, "update")
+
+        assert wait_until(lambda: booted.global_("updated"))
+        assert int(booted.global_("left_before")) == 0
+        let_out(booted, 1)
+
+
+def test_without_preemption_a_reader_is_waited_for_that_marks_nothing(
+    machine: MakeMachine,
+) -> None:
+    booted = machine(cpus=3, preempt="none")
+    booted.spawn(1, READER)
+    let_in(booted, 1)
+    booted.spawn(1, "compute", user=False)
+    booted.spawn(0, "update")
+    assert wait_for(booted, 1)
+    assert not wait_until(lambda: booted.global_("updated"), 0.3)
+    let_out(booted, 1)
+
+    assert wait_until(lambda: booted.global_("updated"))
+    assert int(booted.global_("left_before")) == 0b10
+    booted.stop()
+
+
+def test_without_preemption_an_interrupt_that_reports_overtakes_the_reader(
+    sources: tuple[Path, ...],
+) -> None:
+    core = build(Request(patches=(ZOO / "rcu-none-interrupt-reports.patch",), extra=sources))
+    with Machine(core, image_for(core), MachineConfig(cpus=3, preempt="none")) as booted:
+        booted.spawn(1, READER)
+        let_in(booted, 1)
+        booted.spawn(0, "update")
+
+        assert wait_until(lambda: booted.global_("updated"))
+        assert int(booted.global_("left_before")) == 0
+        let_out(booted, 1)
+
+
 # Callbacks.
 
 
@@ -161,6 +233,18 @@ def test_a_reader_that_never_ends_is_named_with_its_place(machine: MakeMachine) 
     assert int(finding["value"][2]) >= 300
     assert {"stay_inside", READER} <= set(stack_of(booted, finding["other"]))
     assert "synchronize_rcu" in stack_of(booted, finding["here"])
+
+
+def test_a_reader_that_never_ends_is_named_though_it_lost_its_cpu(machine: MakeMachine) -> None:
+    booted = machine(cpus=2, stall_ms=300)
+    with_reader_that_lost_its_cpu(booted)
+    booted.spawn(0, "update")
+
+    assert booted.wait(20) is State.FROZEN
+    finding = booted.findings[0]
+    assert kinds(booted) == ["STALL"]
+    assert [int(value) for value in finding["value"][3:5]] == [0, 1]
+    assert {"stay_inside", READER} <= set(stack_of(booted, finding["other"]))
 
 
 def test_readers_that_end_do_not_stall_however_long_it_goes_on(machine: MakeMachine) -> None:

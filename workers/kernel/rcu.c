@@ -289,6 +289,20 @@ static cpumask_t not_reported(const struct rcu_state *state)
 	return mask;
 }
 
+const struct rcu_state *rcu_state_of(const struct wait_note *note)
+{
+	if (note->object == (u64)&rcu)
+		return &rcu;
+	return note->object == (u64)&rcu_expedited ? &rcu_expedited : NULL;
+}
+
+u64 rcu_unreported(const struct wait_note *note)
+{
+	const struct rcu_state *state = rcu_state_of(note);
+
+	return state ? not_reported(state) : note->value;
+}
+
 static void wait_for_reports(struct rcu_state *state)
 {
 	struct wait_note before = wait_begin(WAIT_GRACE_PERIOD, state, not_reported(state));

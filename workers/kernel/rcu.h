@@ -137,8 +137,12 @@ void rcu_user_exit(void);
 bool rcu_nmi_enter(void);
 void rcu_nmi_exit(void);
 
-/* A task that lost its CPU in a reader and holds a grace period; NULL = none. For the watchdog. */
-const struct task_struct *rcu_blocked_holder(void);
+/*
+ * For reports, of a note of WAIT_GRACE_PERIOD: CPUs that hold it now, a mask; the first task that
+ * does, because it lost its CPU in a reader, and how many.
+ */
+u64 rcu_unreported(const struct wait_note *note);
+const struct task_struct *rcu_blocked_holder(const struct wait_note *note, u32 *count);
 
 void rcu_init(void);
 

@@ -27,6 +27,9 @@ static inline bool rcu_seq_done(const struct rcu_state *state, u64 snap)
 	return (s64)(smp_load_acquire(&state->seq) - snap) >= 0;
 }
 
+/* The one that @note is about; NULL = it waits for something else. */
+const struct rcu_state *rcu_state_of(const struct wait_note *note);
+
 /* One that held the grace periods @bits holds them no more. Any context but an NMI. */
 void rcu_put_left(u32 bits);
 

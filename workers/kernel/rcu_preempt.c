@@ -120,11 +120,17 @@ void rcu_preempt_hold(const struct rcu_state *state)
 	local_irq_restore(flags);
 }
 
-const struct task_struct *rcu_blocked_holder(void)
+const struct task_struct *rcu_blocked_holder(const struct wait_note *note, u32 *count)
 {
-	for (u32 n = 0; n < MAX_TASKS; n++) {
-		if (READ_ONCE(blocked_readers[n].holds))
-			return &the_machine->task[n];
+	const struct rcu_state *state = rcu_state_of(note);
+	const struct task_struct *first = NULL;
+
+	*count = 0;
+	for (u32 n = 0; n < MAX_TASKS && state; n++) {
+		if (!(READ_ONCE(blocked_readers[n].holds) & state->bit))
+			continue;
+		first = first ? first : &the_machine->task[n];
+		++*count;
 	}
-	return NULL;
+	return first;
 }

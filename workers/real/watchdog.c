@@ -98,6 +98,7 @@ static void side_of_task(struct side *side, const struct task_struct *task)
 static const struct task_struct *blocker_of(const struct task_struct *task)
 {
 	u64 value = task->wait.value;
+	u32 count;
 
 	switch (task->wait.kind) {
 	case WAIT_MUTEX:
@@ -120,7 +121,10 @@ static const struct task_struct *blocker_of(const struct task_struct *task)
 	case WAIT_SRCU:
 		return value ? cpu_at(__builtin_ctzl(value))->curr : NULL;
 	case WAIT_GRACE_PERIOD:
-		return value ? cpu_at(__builtin_ctzl(value))->curr : rcu_blocked_holder();
+		value = rcu_unreported(&task->wait);
+		if (!value)
+			return rcu_blocked_holder(&task->wait, &count);
+		return cpu_at(__builtin_ctzl(value))->curr;
 	default:
 		return NULL;
 	}
@@ -148,16 +152,28 @@ static struct finding *new_finding(void)
 	return place < MAX_FINDINGS ? &the_machine->finding[place] : NULL;
 }
 
+/* Who waits for a grace period noted it when it began to. */
+static void refresh_notes(void)
+{
+	for (u32 n = 0; n < MAX_TASKS; n++) {
+		struct wait_note *note = &the_machine->task[n].wait;
+
+		if (note->kind == WAIT_GRACE_PERIOD)
+			note->value = rcu_unreported(note);
+	}
+}
+
 static void report_wait(const struct task_struct *task, u32 ms)
 {
 	struct finding *finding = new_finding();
-	const struct task_struct *blocker = blocker_of(task), *blocked = rcu_blocked_holder();
-	u32 cycle = cycle_length(task);
+	const struct task_struct *blocker = blocker_of(task);
+	u32 cycle = cycle_length(task), blocked;
 	u32 kind = cycle ? FINDING_DEADLOCK : FINDING_HANG;
 
 	if (!finding)
 		return;
 	freeze_cpus();
+	refresh_notes();
 	side_of_task(&finding->here, task);
 	if (blocker && blocker != task)
 		side_of_task(&finding->other, blocker);
@@ -170,8 +186,9 @@ static void report_wait(const struct task_struct *task, u32 ms)
 		finding->value[0] = task->wait.object;
 		finding->value[1] = blocker ? blocker->cpu : 0;
 		finding->value[2] = ms;
-		finding->value[3] = task->wait.value;
-		finding->value[4] = blocked ? blocked->index + 1 : 0;
+		finding->value[3] = rcu_unreported(&task->wait);
+		rcu_blocked_holder(&task->wait, &blocked);
+		finding->value[4] = blocked;
 	}
 	smp_store_release(&finding->kind, kind);
 }

@@ -5,6 +5,7 @@
 #include "detectors/report.h"
 
 #include <kernel/mutex.h>
+#include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/rcu_tasks_trace.h>
 #include <kernel/rwlock.h>
@@ -67,6 +68,8 @@ static void note_lock(struct waiting *waiting, const struct wait_note *note)
 
 static void note_what(struct waiting *waiting, const struct wait_note *note)
 {
+	u32 count;
+
 	if (note->kind == WAIT_NONE)
 		return;
 	waiting->object = note->object;
@@ -93,6 +96,12 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 		waiting->waits_for = first_cpu(waiting->value);
 		break;
 	case WAIT_GRACE_PERIOD:
+		waiting->what = WAITING_GRACE_PERIOD;
+		waiting->value = rcu_unreported(note);
+		waiting->waits_for = first_cpu(waiting->value);
+		if (!waiting->value)
+			wait_for_task(waiting, (u64)rcu_blocked_holder(note, &count));
+		break;
 	case WAIT_SRCU:
 		waiting->what = WAITING_GRACE_PERIOD;
 		waiting->waits_for = first_cpu(note->value);
