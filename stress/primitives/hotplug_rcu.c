@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Grace periods wait for readers of a CPU that goes down, also when it is no longer online. */
+/* Grace periods wait for readers of a CPU that goes down, or has come up: none loses its element. */
+#include <error.h>
 #include <explore.h>
 #include <kernel/cpu_hotplug.h>
 #include <kernel/rcu.h>
+#include <kernel/sched.h>
 #include <kernel/slab.h>
+#include <kernel/stop_machine.h>
 
 static u64 *shared;
 
@@ -13,6 +16,18 @@ static u64 *make(u64 value)
 
 	*element = value;
 	return element;
+}
+
+static int read_shared(void *unused)
+{
+	u64 *element, value;
+
+	rcu_read_lock();
+	element = rcu_dereference(shared);
+	value = READ_ONCE(*element);
+	claim(value == 1 || value == 2, value);
+	rcu_read_unlock();
+	return 0;
 }
 
 INIT
@@ -27,6 +42,21 @@ TASK(0, hotplug)
 	claim(cpu_up(1) == 0, 0);
 }
 
+TASK(1, reader)
+{
+	read_shared(NULL);
+	cond_park();
+	read_shared(NULL);
+}
+
+/* Its stopper still does it when it is no longer online. */
+TASK(2, visitor)
+{
+	int result = stop_one_cpu(1, read_shared, NULL);
+
+	claim(result == 0 || result == -ENOENT, result);
+}
+
 TASK(2, updater)
 {
 	u64 *old = shared, *new = make(2);
@@ -34,26 +64,4 @@ TASK(2, updater)
 	rcu_assign_pointer(shared, new);
 	synchronize_rcu();
 	kfree(old);
-}
-
-static void read_shared(void)
-{
-	u64 *element, value;
-
-	rcu_read_lock();
-	element = rcu_dereference(shared);
-	value = READ_ONCE(*element);
-	claim(value == 1 || value == 2, value);
-	rcu_read_unlock();
-}
-
-TASK(1, reader)
-{
-	read_shared();
-}
-
-/* At any moment until the CPU is down, and again when it is coming up. */
-IRQ(1, 1, device)
-{
-	read_shared();
 }

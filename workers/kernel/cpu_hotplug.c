@@ -36,6 +36,7 @@ struct cpuhp_cpu_state {
 	struct completion done;     /* of the call */
 	u32 dead;                   /* 1 = nothing runs there any more; its idle task sets it */
 	u32 bring_up;               /* 1 = the idle task is to bring it up */
+	u32 late_irqs;              /* IRQ_*, taken when it is up again; the CPU alone */
 };
 
 DEFINE_RWSEM(cpu_hotplug_lock);
@@ -152,7 +153,9 @@ static int take_cpu_down(void *unused)
 	u32 cpu = smp_processor_id();
 
 	WRITE_ONCE(this_cpu()->online, 0);
-	/* Who found it online has queued: nobody stands in between, with preemption off. */
+	/* What interrupts it from now on waits until it is up, and so does what has just come. */
+	this_cpu_ptr(cpuhp_states)->late_irqs = machine_take_irqs();
+	/* Calls do not. Who found it online has queued: nobody stands in between. */
 	smpcfd_dying_cpu();
 	sched_cpu_dying();
 	stop_machine_park(cpu);
@@ -181,14 +184,13 @@ void cpuhp_report_idle_dead(void)
 {
 	struct cpu *cpu = this_cpu();
 	struct cpuhp_cpu_state *st = this_cpu_ptr(cpuhp_states);
-	u32 pending = 0;
 
 	rcutree_report_cpu_dead();
 	smp_store_release(&st->dead, 1);
 	machine_wake(&st->dead);
 	while (!smp_load_acquire(&st->bring_up)) {
 		machine_idle();
-		pending |= machine_take_irqs();
+		st->late_irqs |= machine_take_irqs();
 	}
 	rcutree_report_cpu_starting();
 	sched_cpu_starting();
@@ -199,9 +201,8 @@ void cpuhp_report_idle_dead(void)
 	(void)xchg(&cpu->online, 1);
 	sync_core();
 	machine_wake(&cpu->online);
-	/* What came too late to be taken, such as a device, is taken now. */
-	if (pending)
-		machine_raise_irq(cpu->id, pending);
+	if (st->late_irqs & ~IRQ_CALL)
+		machine_raise_irq(cpu->id, st->late_irqs & ~IRQ_CALL);
 }
 
 static int bringup_cpu(unsigned int cpu)

@@ -232,9 +232,13 @@ static int multi_cpu_stop(void *data)
 	return err;
 }
 
-int stop_machine_cpuslocked(cpu_stop_fn_t fn, void *data, cpumask_t mask)
+/* All CPUs that are @online, which the caller holds; fn runs on those in @mask. */
+static int stop_cpus(cpu_stop_fn_t fn, void *data, cpumask_t mask, cpumask_t online)
 {
-	struct multi_stop_data msdata = { .fn = fn, .data = data, .active = mask };
+	struct multi_stop_data msdata = {
+		.fn = fn, .data = data, .active = mask, .stopped = online,
+		.num_threads = __builtin_popcountl(online),
+	};
 	struct cpu_stop_work works[MAX_CPUS];
 	struct cpu_stop_done done;
 	bool queued = false;
@@ -243,8 +247,6 @@ int stop_machine_cpuslocked(cpu_stop_fn_t fn, void *data, cpumask_t mask)
 	might_sleep();
 	check_cpus_held();
 	mutex_lock(&stop_cpus_mutex);
-	msdata.stopped = online_mask();
-	msdata.num_threads = __builtin_popcountl(msdata.stopped);
 	init_done(&done, msdata.num_threads);
 	set_state(&msdata, MULTI_STOP_PREPARE);
 	/* No stopper may run here before all works are queued. */
@@ -262,6 +264,11 @@ int stop_machine_cpuslocked(cpu_stop_fn_t fn, void *data, cpumask_t mask)
 	wait_for_completion(&done.completion);
 	mutex_unlock(&stop_cpus_mutex);
 	return queued ? done.ret : -ENOENT;
+}
+
+int stop_machine_cpuslocked(cpu_stop_fn_t fn, void *data, cpumask_t mask)
+{
+	return stop_cpus(fn, data, mask, online_mask());
 }
 
 int stop_machine(cpu_stop_fn_t fn, void *data, cpumask_t mask)
