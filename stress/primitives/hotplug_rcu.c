@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Grace periods wait for readers of a CPU that goes down, or has come up: none loses its element. */
+/* Grace periods wait for readers of a CPU that goes down, or has come up. */
 #include <error.h>
 #include <explore.h>
 #include <kernel/cpu_hotplug.h>
