@@ -55,6 +55,7 @@ def explore(
     seed: int | None = None,
     cpus: int | None = None,
     ticks: int = 0,
+    preempt: str = "",
     depth: int = 0,
     buffer: int = DEFAULT_BUFFER,
     max_steps: int = DEFAULT_MAX_STEPS,
@@ -78,6 +79,7 @@ def explore(
         seed: of every random choice; that of the session by default.
         cpus: of the explored machine; as many as `target` needs by default.
         ticks: timer interrupts of each CPU in a run.
+        preempt: where tasks lose their CPU, "full" or "none"; as `target` says by default.
         depth: of bugs that strategy pct looks for.
         buffer: stores that a CPU's buffer holds.
         max_steps: operations of one run.
@@ -110,7 +112,7 @@ def explore(
     found, addressable = _target(context, target)
     options = options_with_command(
         found.named, search, patches_of(context.folder, bug, patches), defines,
-        cpus or marked.get("cpus", 0),
+        cpus or marked.get("cpus", 0), preempt=preempt,
     )
     given = schedule or settings.replay
     wanted = run_of(given, settings.runs) if given else None

@@ -13,6 +13,7 @@ from testbed.cli import run
 from testbed.explore.schedule import decode, encode
 from testbed.findings import Finding, Summary
 from testbed.findings import decode as decode_report
+from testbed.harness import stress_folder
 from testbed.paths import project_root
 from tests.explore.conftest import PROGRAMS
 
@@ -49,6 +50,20 @@ def test_violated_is_1_and_shows_the_schedule(capsys: pytest.CaptureFixture[str]
     for part in ("violated: store_buffering", "CPU 1 first()", "reads y = 0  {x = 1}",
                  "schedule 1:", "again: testbed replay", "the run passes"):  # fmt: skip
         assert part in output
+
+
+def test_a_file_says_where_its_tasks_lose_their_cpu_unless_the_command_does(runs: Path) -> None:
+    bug = str(stress_folder() / "zoo" / "rcu-none-interrupt-reports.patch")
+    arguments = ["explore", str(stress_folder() / "primitives" / "rcu_none.c"), "--patch", bug,
+                 "--seed", "1", "--strategy", "portfolio", "--executions", "3000"]  # fmt: skip
+
+    assert run(arguments) == 1
+    report = report_of(runs, ".json")
+    finding = decode_report(report.read_bytes())
+    assert isinstance(finding, Finding)
+    assert finding.options["preempt"] == "none"
+    assert run(["replay", str(report)]) == 1
+    assert run([*arguments, "--preempt", "full"]) == 0
 
 
 def test_unknown_is_3(capsys: pytest.CaptureFixture[str]) -> None:

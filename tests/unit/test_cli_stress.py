@@ -58,6 +58,7 @@ def parsed(harness: Harness, *arguments: str) -> dict[str, Any]:
     ["--callers", "3", "--fail-arm", "0.25", "--no-aggregate", "--library", "libm.so.6"],
     ["--lock", "busted"],
     ["--pin", "--keep-going", "--poke", "stop_machine", "-j", "2", "--tick-us", "0"],
+    ["--preempt", "none"],
 ])
 def test_the_printed_command_means_the_same_run(
     harness: Harness, arguments: list[str]

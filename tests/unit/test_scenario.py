@@ -43,7 +43,7 @@ def unregister_vs_hit(m: ScenarioBuilder) -> None:
     m.task(cpu=1).call(f, times=2)
 
 
-@scenario(cpus=3, expect="violated", poke="stop_machine", fail_arm=9)
+@scenario(cpus=3, expect="violated", poke="stop_machine", fail_arm=9, preempt="none")
 def everything(m: ScenarioBuilder) -> None:
     """All there is, and "quotes" in it."""
     f, g, site = m.function("push_rbp"), m.function("nop5"), m.function("site_call")
@@ -274,6 +274,8 @@ def test_a_scenario_without_a_claim_or_with_another_verdict_is_refused() -> None
         scenario(poke="knife")(of_some_claim)
     with pytest.raises(ScenarioError, match="fail_arm=-1: 0 or more"):
         scenario(fail_arm=-1)(of_some_claim)
+    with pytest.raises(ScenarioError, match="preempt='some': it is full or none"):
+        scenario(preempt="some")(of_some_claim)
 
 
 def test_an_nmi_does_not_go_together_with_text_that_stop_machine_patches() -> None:
