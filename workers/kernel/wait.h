@@ -106,7 +106,10 @@ static inline bool waitqueue_active(const struct wait_queue_head *queue)
 		(void)___wait_event(queue, condition, false, WAIT_QUEUE, MAX_SCHEDULE_TIMEOUT); \
 } while (0)
 
-/* The same, one of those that wake_up() wakes one of. */
+/*
+ * The same, one of those that wake_up() wakes one of. That may be one whose condition holds
+ * already: who takes something wakes the next one, if there is more.
+ */
 #define wait_event_exclusive(queue, condition) do { \
 	if (!(condition)) \
 		(void)___wait_event(queue, condition, true, WAIT_QUEUE, MAX_SCHEDULE_TIMEOUT); \

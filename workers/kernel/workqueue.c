@@ -172,12 +172,12 @@ static void __queue_delayed_work(int cpu, struct workqueue_struct *wq, struct de
 	dwork->wq = wq;
 	dwork->cpu = cpu;
 	dwork->timer.expires = jiffies + delay;
-	/* From here on it is whose who deletes the timer. */
-	atomic_fetch_and(~WORK_TRANSIT, &dwork->work.flags);
 	if (cpu == WORK_CPU_UNBOUND)
 		add_timer(&dwork->timer);
 	else
 		add_timer_on(&dwork->timer, cpu);
+	/* From here on it is whose who deletes the timer, unless another CPU's has come already. */
+	cmpxchg(&dwork->work.flags, WORK_PENDING | WORK_TRANSIT, WORK_PENDING);
 	machine_wake(&dwork->work.flags);
 }
 
@@ -228,20 +228,21 @@ static bool steal(struct work_struct *work)
 
 /*
  * Have it, in transit; interrupts are off. 1 = it was pending, 0 = it was idle; -EBUSY = it is
- * being cancelled; -EAGAIN = not yet: not while its flags are *@seen.
+ * being cancelled; -EAGAIN = not as it is with *@flags.
  */
-static int try_grab(struct work_struct *work, struct timer_list *timer, u32 *seen)
+static int try_grab(struct work_struct *work, struct timer_list *timer, u32 *flags)
 {
-	*seen = READ_ONCE(work->flags);
-	if (!*seen)
+	*flags = READ_ONCE(work->flags);
+	if (!*flags)
 		return claim_idle(work) ? 0 : -EAGAIN;
-	if (*seen & WORK_CANCELING)
+	if (*flags & WORK_CANCELING)
 		return -EBUSY;
-	if (*seen & WORK_TRANSIT)
+	if (*flags & WORK_TRANSIT)
 		return -EAGAIN;
-	if (*seen & WORK_QUEUED)
+	if (*flags & WORK_QUEUED)
 		return steal(work) ? 1 : -EAGAIN;
-	if (!timer || !timer_delete(timer))
+	/* Its function (TIMER_IRQSAFE) waits for nobody: when it has returned, the item is queued. */
+	if (!timer || !timer_delete_sync(timer))
 		return -EAGAIN;
 	atomic_fetch_or(WORK_TRANSIT, &work->flags);
 	return 1;
@@ -250,16 +251,17 @@ static int try_grab(struct work_struct *work, struct timer_list *timer, u32 *see
 int grab_work(struct work_struct *work, struct timer_list *timer, u32 *irqs)
 {
 	int was_pending;
-	u32 seen;
+	u32 flags;
 
 	for (;;) {
 		*irqs = local_irq_save();
-		was_pending = try_grab(work, timer, &seen);
+		was_pending = try_grab(work, timer, &flags);
 		if (was_pending != -EAGAIN)
 			return was_pending;
 		local_irq_restore(*irqs);
-		if (READ_ONCE(work->flags) == seen)
-			machine_relax_while(&work->flags, seen);
+		/* Otherwise it has changed, and maybe back: to wait for that might be for ever. */
+		if (flags & WORK_TRANSIT)
+			machine_relax_while(&work->flags, flags);
 	}
 }
 

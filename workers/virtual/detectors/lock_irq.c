@@ -2,7 +2,7 @@
 /*
  * Interrupts and locks. A CPU that holds B with interrupts on can be interrupted;
  * the interrupt waits for A; somebody on another CPU holds A and waits for B. Or A
- * is B, and nobody else is needed.
+ * is B, and nobody else is needed. Likewise softirqs.
  *
  * And a CPU that waits for another one to take an interrupt holds a lock that the
  * other one waits for with interrupts off.
@@ -14,8 +14,19 @@
 
 #define MAX_WAY 4
 
+/* What interrupts, and what it can come into. */
+struct level {
+	enum lock_use in, in_alone, on, on_alone;
+};
+
+static const struct level levels[] = {
+	{ USED_IN_IRQ, USED_IN_IRQ_ALONE, USED_IRQS_ON, USED_IRQS_ON_ALONE },
+	{ USED_IN_SOFTIRQ, USED_IN_SOFTIRQ_ALONE, USED_SOFTIRQS_ON, USED_SOFTIRQS_ON_ALONE },
+};
+
 /* The way from what the interrupt waits for to what it has interrupted. */
 struct way {
+	const struct level *level;
 	u32 cpu;              /* that is interrupted */
 	u32 first;            /* lock */
 	bool alone;           /* the interrupt wants it alone */
@@ -43,7 +54,7 @@ static struct side other_side(const struct lock_place *a, const struct lock_plac
 
 static void report_way(const struct way *way, u32 last, enum lock_use on, u64 frame)
 {
-	enum lock_use in = way->alone ? USED_IN_IRQ_ALONE : USED_IN_IRQ;
+	enum lock_use in = way->alone ? way->level->in_alone : way->level->in;
 	const struct lock_place *taken = &place_of(way->first, in, way->cpu)->place;
 	const struct lock_place *held = &place_of(last, on, way->cpu)->place;
 	struct side other = other_side(taken, held);
@@ -73,10 +84,10 @@ static bool fits(const struct way *way, u32 last, enum lock_use on)
 /* Is @last, which is waited for at the end of @way, held with interrupts on where it begins? */
 static void look_at_end(const struct way *way, u32 last, bool alone, u64 frame)
 {
-	if (fits(way, last, USED_IRQS_ON_ALONE))
-		report_way(way, last, USED_IRQS_ON_ALONE, frame);
-	if (alone && fits(way, last, USED_IRQS_ON))
-		report_way(way, last, USED_IRQS_ON, frame);
+	if (fits(way, last, way->level->on_alone))
+		report_way(way, last, way->level->on_alone, frame);
+	if (alone && fits(way, last, way->level->on))
+		report_way(way, last, way->level->on, frame);
 }
 
 static bool may_follow(const struct way *way, const struct lock_link *link)
@@ -108,12 +119,13 @@ static void follow(struct way *way, u32 lock, bool alone, u64 frame)
 	}
 }
 
-static void check_interrupts(u32 lock, enum lock_use use, u64 frame)
+static void check_interrupts(u32 lock, const struct level *level, bool alone, u64 frame)
 {
-	for (u32 left = locks[lock].cpus[use]; left; left &= left - 1) {
+	u32 left = locks[lock].cpus[alone ? level->in_alone : level->in];
+
+	for (; left; left &= left - 1) {
 		struct way way = {
-			.cpu = __builtin_ctz(left), .first = lock,
-			.alone = use == USED_IN_IRQ_ALONE,
+			.level = level, .cpu = __builtin_ctz(left), .first = lock, .alone = alone,
 		};
 
 		look_at_end(&way, lock, way.alone, frame);
@@ -153,8 +165,10 @@ static void check_calls(u32 lock, u64 frame)
 void lock_irq_check(u64 frame)
 {
 	for (u64 left = locks_in_irq; left; left &= left - 1) {
-		check_interrupts(__builtin_ctzl(left), USED_IN_IRQ_ALONE, frame);
-		check_interrupts(__builtin_ctzl(left), USED_IN_IRQ, frame);
+		for (u32 n = 0; n < ARRAY_SIZE(levels); n++) {
+			check_interrupts(__builtin_ctzl(left), &levels[n], true, frame);
+			check_interrupts(__builtin_ctzl(left), &levels[n], false, frame);
+		}
 	}
 	for (u64 left = locks_called_under; left; left &= left - 1)
 		check_calls(__builtin_ctzl(left), frame);

@@ -3,7 +3,7 @@
 #include "detectors/lock_order.h"
 #include "detectors/report.h"
 
-#include <machine.h>
+#include <irqflags.h>
 
 #define PLACES 256            /* of the table of addresses; a power of two */
 
@@ -205,7 +205,8 @@ static bool note_use(u32 lock, enum lock_use use, u32 cpu, u64 held, const struc
 	if (likely(*cpus >> cpu & 1) && (known->held == held || held & ~known->held))
 		return false;
 	*cpus |= 1u << cpu;
-	if (use == USED_IN_IRQ || use == USED_IN_IRQ_ALONE)
+	if (use == USED_IN_IRQ || use == USED_IN_IRQ_ALONE ||
+	    use == USED_IN_SOFTIRQ || use == USED_IN_SOFTIRQ_ALONE)
 		locks_in_irq |= 1UL << lock;
 	if (use == CALLED_UNDER || use == CALLED_UNDER_ALONE)
 		locks_called_under |= 1UL << lock;
@@ -228,6 +229,21 @@ static u64 held_besides(const struct holder *holder, const struct held_lock *hel
 	return locks_held;
 }
 
+static enum lock_context context_of(u32 cpu)
+{
+	const struct cpu *context = &the_machine->cpu[cpu];
+
+	if (context->irq_depth || context->nmi_depth)
+		return IN_IRQ;
+	return context->preempt_count & SOFTIRQ_OFFSET ? IN_SOFTIRQ : IN_TASK;
+}
+
+/* At the end of an interrupt, which may come. */
+static bool softirqs_may_come(u32 cpu)
+{
+	return context_of(cpu) == IN_TASK && !(the_machine->cpu[cpu].preempt_count & SOFTIRQ_MASK);
+}
+
 static bool note_uses(const struct holder *holder, const struct held_lock *held, u32 cpu,
 		      bool irqs_off)
 {
@@ -240,13 +256,21 @@ static bool note_uses(const struct holder *holder, const struct held_lock *held,
 			changed = note_use(held->lock,
 					   wants_alone ? WANTED_IRQS_OFF_ALONE : WANTED_IRQS_OFF,
 					   cpu, besides, &held->place);
-		if (held->in_irq)
+		if (held->context == IN_IRQ)
 			changed |= note_use(held->lock,
 					    wants_alone ? USED_IN_IRQ_ALONE : USED_IN_IRQ, cpu,
 					    besides, &held->place);
+		if (held->context == IN_SOFTIRQ)
+			changed |= note_use(held->lock,
+					    wants_alone ? USED_IN_SOFTIRQ_ALONE : USED_IN_SOFTIRQ,
+					    cpu, besides, &held->place);
 	}
 	if (!irqs_off)
 		changed |= note_use(held->lock, is_alone ? USED_IRQS_ON_ALONE : USED_IRQS_ON, cpu,
+				    besides, &held->place);
+	if (!irqs_off && softirqs_may_come(cpu))
+		changed |= note_use(held->lock,
+				    is_alone ? USED_SOFTIRQS_ON_ALONE : USED_SOFTIRQS_ON, cpu,
 				    besides, &held->place);
 	return changed;
 }
@@ -261,7 +285,7 @@ static bool link_of(struct lock_link *link, const struct holder *holder,
 		const struct held_lock *held = &holder->held[n];
 		u64 bit = 1UL << held->lock;
 
-		if (held->in_irq != wanted->in_irq)
+		if (held->context != wanted->context)
 			break;
 		if (held->lock == NO_LOCK || held->lock == wanted->lock)
 			continue;
@@ -290,7 +314,9 @@ static bool add_link(const struct vcpu *cpu, const struct holder *holder,
 
 	if (nr_lock_links == MAX_LINKS || !link_of(link, holder, wanted))
 		return false;
-	link->actor = wanted->in_irq ? MAX_FIBERS + cpu->id : cpu->fiber->index;
+	link->actor = cpu->fiber->index;
+	if (wanted->context != IN_TASK)
+		link->actor = MAX_FIBERS * wanted->context + cpu->id;
 	link->cpu = cpu->id;
 	link->lock = wanted->lock;
 	link->flags = wanted->flags;
@@ -324,7 +350,7 @@ noinline void machine_lock_acquired(const void *lock, u32 flags)
 	held->lock = lock_at((u64)lock);
 	held->addr = (u64)lock;
 	held->flags = flags;
-	held->in_irq = context->irq_depth || context->nmi_depth;
+	held->context = context_of(cpu->id);
 	lock_note_place(&held->place, cpu, (const u64 *)frame);
 	if (unlikely(held->lock == NO_LOCK)) {
 		holder->count++;

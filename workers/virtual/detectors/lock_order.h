@@ -6,7 +6,7 @@
  * Two things are found. A cycle: some task or interrupt takes B while it holds
  * A, others take A while they hold B, at once or by way of more locks. And a
  * lock that an interrupt waits for on a CPU where it, or what is waited for
- * under it, is held elsewhere with interrupts on.
+ * under it, is held elsewhere with interrupts on; likewise a softirq, with softirqs on.
  *
  * Source: Linux Documentation/locking/lockdep-design.rst (v6.12), and for the
  * rules of a cycle: Joshi, Park, Sen, Naik, "A randomized dynamic program
@@ -59,10 +59,12 @@ struct lock_use_place {
 struct held_lock {
 	u32 lock;             /* place in locks[]; NO_LOCK = passed over */
 	u16 flags;            /* LOCK_* */
-	u16 in_irq;
+	u16 context;          /* enum lock_context of who took it */
 	u64 addr;
 	struct lock_place place;
 };
+
+enum lock_context { IN_TASK, IN_SOFTIRQ, IN_IRQ };
 
 /*
  * What CPUs did with a lock; bit n is CPU n. Who has it alone makes everybody wait; who has
@@ -73,6 +75,10 @@ enum lock_use {
 	USED_IN_IRQ_ALONE,    /* and may not */
 	USED_IRQS_ON,         /* held with others while an interrupt may come */
 	USED_IRQS_ON_ALONE,
+	USED_IN_SOFTIRQ,      /* the same of softirqs */
+	USED_IN_SOFTIRQ_ALONE,
+	USED_SOFTIRQS_ON,
+	USED_SOFTIRQS_ON_ALONE,
 	WANTED_IRQS_OFF,      /* waited for with interrupts off by who may recurse */
 	WANTED_IRQS_OFF_ALONE,
 	CALLED_UNDER,         /* held with others while that CPU was waited for */
@@ -88,7 +94,7 @@ struct lock {
 
 /* One link: @actor waits for @lock while it holds those of @held. */
 struct lock_link {
-	u16 actor;            /* task, or MAX_FIBERS + CPU of an interrupt */
+	u16 actor;            /* task; or of an interrupt: MAX_FIBERS times its context, + CPU */
 	u8 cpu, lock;
 	u8 flags;             /* LOCK_* */
 	u8 atomic;            /* 1 = with preemption or interrupts off */
