@@ -277,7 +277,7 @@ bool mod_delayed_work_on(int cpu, struct workqueue_struct *wq, struct delayed_wo
 		__queue_delayed_work(cpu, wq, dwork, delay);
 	local_irq_restore(irqs);
 	preempt_enable();
-	return was_pending > 0;
+	return was_pending;
 }
 
 bool mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork, u64 delay)

@@ -90,7 +90,7 @@ bool queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork,
 bool queue_delayed_work_on(int cpu, struct workqueue_struct *wq, struct delayed_work *dwork,
 			   u64 delay);
 bool schedule_delayed_work(struct delayed_work *dwork, u64 delay);
-/* Also if it is pending; true = it was. */
+/* Also if it is pending; true = it was, or it is being cancelled, and stays so. */
 bool mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork, u64 delay);
 bool mod_delayed_work_on(int cpu, struct workqueue_struct *wq, struct delayed_work *dwork,
 			 u64 delay);
