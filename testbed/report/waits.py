@@ -10,7 +10,7 @@ from testbed.report.timeline import STOP_STATES
 WAIT_NAMES = (
     "none", "mutex", "completion", "spinlock", "cross-call", "grace-period", "stop-machine",
     "poke-refs", "rwsem", "rcu-tasks", "rcu-tasks-trace", "srcu", "rwlock", "seqcount",
-    "percpu-rwsem", "rcu-sync", "work", "timeout", "timer", "flush", "wait-queue", "irq-work",
+    "percpu-rwsem", "rcu-sync", "work", "timeout", "timer", "flush", "queue", "irq-work",
 )
 NOT_A_HANG = ("none", "work", "timeout")
 TASK_FREE, TASK_DEAD = 0, 3

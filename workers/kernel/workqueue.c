@@ -241,7 +241,7 @@ static int try_grab(struct work_struct *work, struct timer_list *timer, u32 *fla
 		return -EAGAIN;
 	if (*flags & WORK_QUEUED)
 		return steal(work) ? 1 : -EAGAIN;
-	/* Its function (TIMER_IRQSAFE) waits for nobody: when it has returned, the item is queued. */
+	/* Its function (TIMER_IRQSAFE) waits for nobody, and when it has returned it is queued. */
 	if (!timer || !timer_delete_sync(timer))
 		return -EAGAIN;
 	atomic_fetch_or(WORK_TRANSIT, &work->flags);
