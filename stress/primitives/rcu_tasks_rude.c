@@ -11,6 +11,9 @@ struct element {
 
 static struct element *shared;
 
+/* The third one idles all the time. */
+EXPLORE_CPUS(3);
+
 static struct element *make(u64 value)
 {
 	struct element *element = kmalloc(sizeof(*element), GFP_KERNEL);

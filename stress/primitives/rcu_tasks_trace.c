@@ -2,6 +2,7 @@
 /* What a reader of tasks-trace has found stays until it says that it ends, though it sleeps. */
 #include <explore.h>
 #include <kernel/completion.h>
+#include <kernel/mutex.h>
 #include <kernel/rcu_tasks_trace.h>
 #include <kernel/slab.h>
 
@@ -10,6 +11,7 @@ struct element {
 };
 
 static struct element *shared;
+static DEFINE_MUTEX(lock);
 static DECLARE_COMPLETION(replaced);
 
 static struct element *make(u64 value)
@@ -25,40 +27,45 @@ INIT
 	shared = make(1);
 }
 
+static void read_element(const struct element *element)
+{
+	u64 value = READ_ONCE(element->value);
+
+	claim(value == 1 || value == 2, value);
+}
+
 TASK(0, updater)
 {
 	struct element *old = shared;
 
+	mutex_lock(&lock);
 	smp_store_release(&shared, make(2));
+	mutex_unlock(&lock);
 	complete(&replaced);
 	synchronize_rcu_tasks_trace();
 	kfree(old);
 }
 
-/* They nest; it sleeps in the inner one, and ends it at once when it wakes. */
+/* They nest; it sleeps in the inner one. */
 TASK(1, sleeper)
 {
 	const struct element *element;
-	u64 value;
 
 	rcu_read_lock_trace();
 	element = smp_load_acquire(&shared);
 	rcu_read_lock_trace();
 	wait_for_completion(&replaced);
 	rcu_read_unlock_trace();
-	value = READ_ONCE(element->value);
-	claim(value == 1 || value == 2, value);
+	read_element(element);
 	rcu_read_unlock_trace();
 }
 
+/* It may sleep, and nothing changes meanwhile. */
 TASK(1, other)
 {
-	const struct element *element;
-	u64 value;
-
 	rcu_read_lock_trace();
-	element = smp_load_acquire(&shared);
-	value = READ_ONCE(element->value);
-	claim(value == 1 || value == 2, value);
+	mutex_lock(&lock);
+	read_element(smp_load_acquire(&shared));
+	mutex_unlock(&lock);
 	rcu_read_unlock_trace();
 }
