@@ -7,6 +7,9 @@
 static struct rcu_head heads[2];
 static u32 ran;
 
+/* The third one idles: callbacks wait until it has switched. */
+EXPLORE_CPUS(3);
+
 static void callback(struct rcu_head *head)
 {
 	atomic_fetch_or(1u << (head - heads), &ran);
