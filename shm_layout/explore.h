@@ -157,6 +157,7 @@ enum event_kind {
 	EVENT_KIND_LOAD,
 	EVENT_KIND_STORE,     /* enters the buffer; without buffers: memory */
 	EVENT_KIND_RMW,       /* locked: empty buffer */
+	EVENT_KIND_ADD,       /* likewise, and nobody looks at what was there: shown as RMW */
 	EVENT_KIND_FENCE,     /* empty buffer */
 	EVENT_KIND_LOCK,      /* of a mutex: free, and empty buffer */
 	EVENT_KIND_UNLOCK,

@@ -4,9 +4,9 @@
 #include <finding.h>
 #include <kernel/text_poke.h>
 
-/* -D CALLERS=2: on two CPUs, which is too much to be searched completely in minutes. */
+/* -D CALLERS=3: one more CPU that runs it, 600,000 executions instead of 7,000. */
 #ifndef CALLERS
-#define CALLERS 1
+#define CALLERS 2
 #endif
 
 static u64 function, site;
@@ -42,6 +42,13 @@ TASK(1, caller)
 
 #if CALLERS > 1
 TASK(2, other_caller)
+{
+	call();
+}
+#endif
+
+#if CALLERS > 2
+TASK(3, third_caller)
 {
 	call();
 }

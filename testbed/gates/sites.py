@@ -19,8 +19,8 @@ from testbed.symbols import Symbols
 
 # Calls of the machine by mechanisms that are places as well.
 CALLS = (
-    "machine_relax_while", "machine_wait_clear", "machine_spin_while", "machine_idle",
-    "machine_raise_irq", "machine_take_irqs",
+    "machine_relax_while", "machine_wait_clear", "machine_count_down", "machine_spin_while",
+    "machine_idle", "machine_raise_irq", "machine_take_irqs",
 )  # fmt: skip
 HOOK = "__tsan_"
 WRAPPED = "__wrap_"

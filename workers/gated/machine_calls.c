@@ -13,6 +13,8 @@ void __real_machine_spin_while(const u32 *word, u32 value);
 void __wrap_machine_spin_while(const u32 *word, u32 value);
 void __real_machine_wait_clear(const u32 *word, u32 bits);
 void __wrap_machine_wait_clear(const u32 *word, u32 bits);
+void __real_machine_count_down(u32 *count);
+void __wrap_machine_count_down(u32 *count);
 void __real_machine_idle(void);
 void __wrap_machine_idle(void);
 void __real_machine_raise_irq(int cpu, u32 bits);
@@ -42,6 +44,12 @@ void __wrap_machine_wait_clear(const u32 *word, u32 bits)
 	if (READ_ONCE(*word) & bits)
 		gate_rest();
 	__real_machine_wait_clear(word, bits);
+}
+
+void __wrap_machine_count_down(u32 *count)
+{
+	gate_access(PC, (u64)count, sizeof(*count));
+	__real_machine_count_down(count);
 }
 
 void __wrap_machine_idle(void)

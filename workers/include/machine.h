@@ -107,6 +107,12 @@ void machine_wake(const u32 *word);
 void machine_wait_clear(const u32 *word, u32 bits);
 
 /*
+ * Take 1 from a count for which somebody may wait like that, and wake it if nothing is left.
+ * What was written before is seen by who waits. Who is the last one remains unknown.
+ */
+void machine_count_down(u32 *count);
+
+/*
  * Wait for *@word to be no longer @value as long as that costs less than to sleep; may return
  * early. This CPU keeps its core, nobody has to call machine_wake(), interrupts are taken.
  */

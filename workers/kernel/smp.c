@@ -242,8 +242,8 @@ static void run_sync(struct call_single_data *csd)
 	run_func(csd->func, csd->info);
 	csd_unlock(csd);
 	/* The count lies in its sender's per-CPU data: the sender waits for 0. */
-	if (unacked && atomic_dec_and_test(unacked))
-		machine_wake(unacked);
+	if (unacked)
+		machine_count_down(unacked);
 }
 
 static void run_async(struct call_single_data *csd)

@@ -129,6 +129,12 @@ void machine_wait_clear(const u32 *word, u32 bits)
 		machine_relax_while(word, value);
 }
 
+void machine_count_down(u32 *count)
+{
+	if (atomic_dec_and_test(count))
+		machine_wake(count);
+}
+
 /* Interrupts are off, and a pending one ends it: the caller takes it. */
 void machine_idle(void)
 {

@@ -37,14 +37,16 @@ bool engine_is_enabled(struct vcpu *cpu)
 	u32 kind = pending->kind, bit = 1u << kind;
 
 	/* Tests of masks, since a jump by kind could not be predicted. */
-	if (bit & (KIND(RMW) | KIND(FENCE) | KIND(EXIT) | KIND(UNLOCK) | KIND(SYNC)))
+	if (bit & (KIND(RMW) | KIND(ADD) | KIND(FENCE) | KIND(EXIT) | KIND(UNLOCK) |
+		   KIND(SYNC)))
 		return !cpu->count;
 	if (kind == EVENT_KIND_JOIN)
 		return engine.exited >> pending->value & 1;
 	if (likely(bit & (KIND(LOAD) | KIND(STORE) | KIND(POINT) | KIND(FETCH))))
 		return true;
 	if (kind == EVENT_KIND_AWAIT)
-		return pending_ends_wait(pending, engine_value(cpu, pending->addr, pending->size));
+		return ends_wait(engine_value(cpu, pending->addr, pending->size), pending->value,
+				 pending->bits);
 	if (kind == EVENT_KIND_RELAX)
 		return engine.commits - cpu->commits != cpu->relax_seen;
 	if (kind == EVENT_KIND_LOCK)

@@ -217,10 +217,10 @@ static inline void store_word(u64 addr, u32 size, u64 value)
 		((volatile u8 *)addr)[n] = value >> (8 * n);
 }
 
-/* An AWAIT whose word is @value. */
-static inline bool pending_ends_wait(const struct pending *pending, u64 value)
+/* Does an AWAIT of @value or @bits go on when its word is @word? */
+static inline bool ends_wait(u64 word, u64 value, u32 bits)
 {
-	return pending->bits ? !(value & pending->bits) : value != pending->value;
+	return bits ? !(word & bits) : word != value;
 }
 
 static inline struct store *oldest_store(struct vcpu *cpu)

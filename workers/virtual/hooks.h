@@ -21,13 +21,19 @@ static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
 		!(cpu->count && buffer_publishes(cpu)));
 }
 
+/* Nobody decides by them: whose turn it is when they are counted makes no difference. */
+static inline bool is_statistic(u64 addr)
+{
+	return addr - engine.statistics < engine.statistics_size;
+}
+
 static inline bool is_private(const struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
 
 	return addr - cpu->private_start < cpu->private_size ||
 	       addr - fiber->private_start < fiber->private_size ||
-	       addr - engine.statistics < engine.statistics_size;
+	       is_statistic(addr);
 }
 
 /* Nobody else writes it: when this CPU reads it makes no difference. */
@@ -138,26 +144,44 @@ static inline void hook_store_range(u64 addr, u64 size, enum order order, u64 pc
 		hook_store(addr, size, order, pc);
 }
 
+static inline void empty_buffer(struct vcpu *cpu, u64 pc)
+{
+	if (cpu->count)
+		engine_point(EVENT_KIND_FENCE, 0, 0, pc);
+	else if (engine.strategy->passed)
+		engine.strategy->passed(cpu->id, EVENT_KIND_FENCE, 0);
+}
+
 /* A locked operation is about to be made by the caller, with an empty buffer. */
-static inline void hook_rmw(u64 addr, u32 size, u64 pc)
+static inline void hook_locked(u32 kind, u64 addr, u32 size, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
 	if (unlikely(!cpu))
 		return;
+	if (unlikely(is_statistic(addr))) {
+		empty_buffer(cpu, pc);
+		undo_push(addr, size, load_word(addr, size));
+		return;
+	}
 	shadow_check(addr, size, true, pc);
-	engine_point(EVENT_KIND_RMW, addr, size, pc);
+	engine_point(kind, addr, size, pc);
 	shadow_check(addr, size, true, pc);
 	undo_push(addr, size, load_word(addr, size));
 	if (unlikely(engine.show))
 		show_before(load_word(addr, size));
 }
 
+static inline void hook_rmw(u64 addr, u32 size, u64 pc)
+{
+	hook_locked(EVENT_KIND_RMW, addr, size, pc);
+}
+
 static inline void hook_rmw_done(u64 addr, u32 size, enum order order, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
-	if (unlikely(!cpu))
+	if (unlikely(!cpu || is_statistic(addr)))
 		return;
 	if (unlikely(engine.show))
 		show_access(cpu, EVENT_KIND_RMW, addr, size, load_word(addr, size), order, pc);
@@ -174,6 +198,8 @@ static inline void hook_rmw_failed(u64 addr, u32 size, enum order order, u64 pc)
 	if (unlikely(!cpu))
 		return;
 	engine.nr_undo--;
+	if (is_statistic(addr))
+		return;
 	if (unlikely(engine.show))
 		show_access(cpu, EVENT_KIND_RMW, addr, size, load_word(addr, size), order, pc);
 	if (engine.races)
@@ -186,12 +212,8 @@ static inline void hook_fence(enum order order, u64 pc)
 
 	if (unlikely(!cpu))
 		return;
-	if (order == ORDER_FULL) {
-		if (cpu->count)
-			engine_point(EVENT_KIND_FENCE, 0, 0, pc);
-		else if (engine.strategy->passed)
-			engine.strategy->passed(cpu->id, EVENT_KIND_FENCE, 0);
-	}
+	if (order == ORDER_FULL)
+		empty_buffer(cpu, pc);
 	if (engine.races)
 		race_fence(cpu, order);
 	if (unlikely(engine.show))

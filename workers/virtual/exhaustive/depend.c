@@ -7,12 +7,13 @@
  * A free also matters to stores that go into buffers: they are checked when they
  * do, and belong to the step before.
  */
-const u8 effect_of_kind[EVENT_KINDS] = {
+const u16 effect_of_kind[EVENT_KINDS] = {
 	[EVENT_KIND_LOAD] = EFFECT_READ,
 	[EVENT_KIND_AWAIT] = EFFECT_READ,
 	[EVENT_KIND_STORE] = EFFECT_WRITE,
 	[EVENT_KIND_DRAIN] = EFFECT_WRITE,
 	[EVENT_KIND_RMW] = EFFECT_READ | EFFECT_WRITE,
+	[EVENT_KIND_ADD] = EFFECT_READ | EFFECT_WRITE | EFFECT_ADD,
 	[EVENT_KIND_LOCK] = EFFECT_READ | EFFECT_WRITE,
 	[EVENT_KIND_UNLOCK] = EFFECT_READ | EFFECT_WRITE,
 	[EVENT_KIND_RELAX] = EFFECT_WATCH,

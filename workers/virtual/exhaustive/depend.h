@@ -26,9 +26,13 @@
 #define EFFECT_SYNC 0x80      /* depends on what has been written of text */
 #define EFFECT_NOTIFY 0x100   /* makes an interrupt of CPU @target pending */
 
+#define EFFECT_ADD 0x200      /* adds to its bytes: with another one that does, in any order */
+
 /* One step of an agent, as it would be now or as it was. */
 struct operation {
 	u64 addr;
+	u64 value;            /* an AWAIT's: see struct pending */
+	u32 bits;             /* likewise */
 	u32 size;             /* bytes; 0 = no memory */
 	u32 stores;           /* a CPU's: stores it had made before */
 	u16 effect;           /* EFFECT_* */
@@ -38,7 +42,7 @@ struct operation {
 	u8 target;
 };
 
-extern const u8 effect_of_kind[EVENT_KINDS];
+extern const u16 effect_of_kind[EVENT_KINDS];
 
 /* A locked operation on what is pending at CPU @target interrupts it. */
 static inline bool is_notification(const struct pending *pending, u8 *target)
@@ -101,6 +105,7 @@ static inline struct operation operation_of(u32 agent)
 		.agent = agent, .cpu = cpu->id, .kind = pending->kind,
 		.effect = effect_of_kind[pending->kind],
 		.forwarded = pending->forwarded && pending->kind == EVENT_KIND_LOAD,
+		.value = pending->value, .bits = pending->bits,
 	};
 	if (unlikely(engine.interrupts.take) && is_notification(pending, &step.target))
 		step.effect |= EFFECT_NOTIFY;
@@ -147,6 +152,12 @@ static inline bool load_notices(const struct operation *load, const struct opera
 	return bytes & ~held_bytes(load);
 }
 
+/* Both write the same bytes: does it matter who is first? */
+static inline bool writes_depend(const struct operation *a, const struct operation *b)
+{
+	return !(a->effect & b->effect & EFFECT_ADD) || a->addr != b->addr || a->size != b->size;
+}
+
 /* Do they by more than the memory that they access? */
 bool others_depend(const struct operation *a, const struct operation *b);
 
@@ -170,7 +181,7 @@ static inline bool operations_depend(const struct operation *a, const struct ope
 		return load_notices(a, b);
 	if (!(b->effect & EFFECT_WRITE))
 		return load_notices(b, a);
-	return true;
+	return writes_depend(a, b);
 }
 
 /* Of @agents, all possible now, those to whom the step of @agent does not matter. */

@@ -31,6 +31,7 @@ struct node {
 
 static struct node nodes[MAX_EVENTS];
 static struct operation steps[MAX_EVENTS];
+static u64 olds[MAX_EVENTS];  /* what was committed where a step writes, before it */
 static struct clock clocks[MAX_EVENTS]; /* what came before, and the step itself */
 static u32 nr_nodes;          /* on the way */
 static u32 nr_known;          /* of those: steps and clocks are those of the run before */
@@ -112,8 +113,8 @@ static void begin_clock(struct clock *clock, const struct operation *step)
 		return;
 	}
 	clock_copy(clock, &history->done);
-	if (step->kind == EVENT_KIND_RMW || step->kind == EVENT_KIND_LOCK ||
-	    step->kind == EVENT_KIND_UNLOCK || step->kind == EVENT_KIND_SYNC)
+	if (step->kind == EVENT_KIND_RMW || step->kind == EVENT_KIND_ADD ||
+	    step->kind == EVENT_KIND_LOCK || step->kind == EVENT_KIND_UNLOCK || step->kind == EVENT_KIND_SYNC)
 		clock_join(clock, &history->drained);
 }
 
@@ -191,7 +192,7 @@ static inline bool conflict(const struct operation *before, const struct operati
 		return shared_bytes(step->addr, step->size, before->addr, before->size) & ~held;
 	if (!(before->effect & EFFECT_WRITE))
 		return load_notices(before, step);
-	return true;
+	return writes_depend(before, step);
 }
 
 /* Of one CPU: an interrupt, and a drain that lets the CPU go on. */
@@ -200,6 +201,31 @@ static inline bool is_release(const struct operation *a, const struct operation 
 	u32 effects = a->effect | b->effect;
 
 	return effects & EFFECT_RELEASE && effects & EFFECT_INTERRUPT;
+}
+
+/*
+ * Before the step at @place, @step could not have been done: it waited for it. Of a count that
+ * comes to nothing, no part can be left out.
+ */
+static inline bool lets_go_on(u32 place, const struct operation *step)
+{
+	const struct operation *before = &steps[place];
+	u64 old = olds[place];
+
+	switch (step->kind) {
+	case EVENT_KIND_LOCK:
+		return before->kind == EVENT_KIND_UNLOCK;
+	case EVENT_KIND_IDLE:
+		return before->effect & EFFECT_NOTIFY && !old;
+	case EVENT_KIND_AWAIT:
+		if (!(before->effect & EFFECT_WRITE) || before->addr != step->addr ||
+		    before->size != step->size)
+			return false;
+		if (before->effect & EFFECT_ADD)
+			return step->bits == ~0u;
+		return !ends_wait(old, step->value, step->bits);
+	}
+	return false;
 }
 
 /* Look back from @step, at @here, for what it races with; @clock learns what is before. */
@@ -232,7 +258,7 @@ static void look_back(u32 here, const struct operation *step, struct clock *cloc
 			continue;
 		}
 		/* No lock without the unlock: what can be reversed is the lock before. */
-		if (step->kind == EVENT_KIND_LOCK && before->kind == EVENT_KIND_UNLOCK) {
+		if (lets_go_on(n, step)) {
 			clock_join(&unlocked, &clocks[n]);
 			continue;
 		}
@@ -285,6 +311,22 @@ static void widen(void)
 	}
 }
 
+/* What is in memory, whatever buffers hold. */
+static u64 committed_word(u64 addr, u32 size)
+{
+	const struct vcpu *cpu = &engine.vcpu[engine.view];
+
+	for (u32 n = 0; engine.view != NO_CPU && n < cpu->count; n++) {
+		const struct store *store = &cpu->buffer[(cpu->head + n) % VIRTUAL_STORES];
+
+		if (overlap(store->addr, store->size, addr, size)) {
+			view_take_back();
+			break;
+		}
+	}
+	return load_word(addr, size);
+}
+
 static void take_step(u32 here, u32 agent)
 {
 	struct operation *step = &steps[here];
@@ -292,6 +334,8 @@ static void take_step(u32 here, u32 agent)
 	queue_stores(AGENT_OF_CPU(agent));
 	if (here >= nr_known) {
 		*step = operation_of(agent);
+		if (step->effect & EFFECT_WRITE && step->size <= sizeof(u64))
+			olds[here] = committed_word(step->addr, step->size);
 		begin_clock(&clocks[here], step);
 		look_back(here, step, &clocks[here]);
 		set_place(&clocks[here], step, here + 1);

@@ -156,8 +156,8 @@ static enum run_end record_run(const struct intervention *schedule, u32 count)
 static bool writes(const struct step *step)
 {
 	return 1u << step->kind & (1u << EVENT_KIND_STORE | 1u << EVENT_KIND_RMW |
-				   1u << EVENT_KIND_DRAIN | 1u << EVENT_KIND_LOCK |
-				   1u << EVENT_KIND_UNLOCK);
+				   1u << EVENT_KIND_ADD | 1u << EVENT_KIND_DRAIN |
+				   1u << EVENT_KIND_LOCK | 1u << EVENT_KIND_UNLOCK);
 }
 
 static bool reads(const struct step *step)

@@ -125,6 +125,13 @@ void machine_wait_clear(const u32 *word, u32 bits)
 	cpu->pending.bits = 0;
 }
 
+void machine_count_down(u32 *count)
+{
+	hook_locked(EVENT_KIND_ADD, (u64)count, sizeof(*count), PC);
+	--*count;
+	hook_rmw_done((u64)count, sizeof(*count), ORDER_RELEASE, PC);
+}
+
 /* Who waits for a word looks at it whenever something is written. */
 void machine_wake(const u32 *word)
 {

@@ -1,0 +1,30 @@
+"""Waiting until a word is clear is one operation: it comes wherever the word is, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.explore.target import build_target, find_target
+from testbed.explore.world import World
+from tests.explore.running import PROGRAMS, exhaust
+
+
+@pytest.mark.parametrize(
+    ("defines", "outcomes"),
+    [("", {0, 1, 2, 3}), ("COUNT", {0}), ("COUNT LOOK", {0, 1, 2})],
+)
+def test_who_waits_goes_on_wherever_the_word_is_clear(defines: str, outcomes: set[int]) -> None:
+    target = find_target(str(PROGRAMS / "waits.c"))
+    core = build_target(target, (), tuple(defines.split()))
+
+    with World(core, target) as world, world.explorer(0) as explorer:
+        results = [exhaust(explorer, strategy) for strategy in ("dpor", "sleep", "stateful")]
+        without_buffers = [exhaust(explorer, strategy, 0) for strategy in ("dpor", "stateful")]
+
+    for result in results + without_buffers:
+        assert result.outcomes.keys() == outcomes
+        assert not result.ends["failed"]
+    dpor, sleep = results[:2]
+    assert dpor.ends["passed"] == sleep.ends["passed"]
+    # Who is the first to answer is no difference.
+    assert (dpor.ends["passed"] == 1) == (defines == "COUNT")
