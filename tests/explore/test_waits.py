@@ -1,4 +1,4 @@
-"""Waiting until a word is clear is one operation: it comes wherever the word is, and nowhere else."""
+"""Waiting until a word is clear is one operation: it comes wherever the word is, and not before."""
 
 from __future__ import annotations
 

@@ -126,6 +126,11 @@ static inline u64 shared_bytes(u64 addr, u32 size, u64 other, u32 other_size)
 	return bytes;
 }
 
+static inline bool is_drain(const struct operation *step)
+{
+	return AGENT_KIND(step->agent) == AGENT_DRAIN;
+}
+
 static inline bool is_fetch(const struct operation *step)
 {
 	return step->kind == EVENT_KIND_FETCH;

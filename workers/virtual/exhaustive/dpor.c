@@ -39,96 +39,17 @@ static u32 nr_fixed;          /* of those: given, and others do what else there 
 static u32 depth;             /* of this run */
 static u64 sleeping;          /* at the node that comes next */
 u32 clock_words;
-
-/* What is before the next step of each CPU, and of its drain. */
-static struct history {
-	struct clock done;
-	struct clock drained;
-	struct clock queued[VIRTUAL_STORES];  /* when a store entered the buffer */
-	struct clock room[VIRTUAL_STORES];    /* when it left */
-	u32 stores;           /* seen entering */
-} histories[VIRTUAL_CPUS];
-
-static inline bool is_drain(const struct operation *step)
-{
-	return AGENT_KIND(step->agent) == AGENT_DRAIN;
-}
+struct history histories[VIRTUAL_CPUS];
 
 static inline bool is_interrupt(const struct operation *step)
 {
 	return AGENT_KIND(step->agent) == AGENT_IRQ;
 }
 
-static inline u32 last_known(const struct clock *clock, const struct operation *step)
-{
-	return clock->cpu[step->cpu] >> (is_drain(step) ? HALF : 0);
-}
-
 /* Is the step at @place among what @clock has seen? */
 static inline bool is_before(u32 place, const struct clock *clock)
 {
 	return last_known(clock, &steps[place]) > place;
-}
-
-static inline void set_place(struct clock *clock, const struct operation *step, u32 place)
-{
-	u64 *word = &clock->cpu[step->cpu];
-
-	*word = is_drain(step) ? (u32)*word | (u64)place << HALF : *word >> HALF << HALF | place;
-}
-
-/*
- * The stores that @cpu has made since the last look, in which nothing has come
- * before it. A store enters a buffer that was full after the one that made room.
- */
-static inline void queue_stores(u32 cpu)
-{
-	struct history *history = &histories[cpu];
-	u32 limit = engine.limit;
-
-	for (; history->stores < engine.vcpu[cpu].stores; history->stores++) {
-		u32 number = history->stores;
-
-		if (limit && number >= limit)
-			clock_join(&history->done,
-				   &history->room[(number - limit) % VIRTUAL_STORES]);
-		clock_copy(&history->queued[number % VIRTUAL_STORES], &history->done);
-	}
-}
-
-/* The number of the store that a drain of @cpu would commit. */
-static inline u32 oldest_number(u32 cpu)
-{
-	return engine.vcpu[cpu].stores - engine.vcpu[cpu].count;
-}
-
-/* What comes before @step whatever others do. */
-static void begin_clock(struct clock *clock, const struct operation *step)
-{
-	const struct history *history = &histories[step->cpu];
-
-	if (is_drain(step)) {
-		clock_copy(clock, &history->drained);
-		clock_join(clock, &history->queued[oldest_number(step->cpu) % VIRTUAL_STORES]);
-		return;
-	}
-	clock_copy(clock, &history->done);
-	if (step->kind == EVENT_KIND_RMW || step->kind == EVENT_KIND_ADD ||
-	    step->kind == EVENT_KIND_LOCK || step->kind == EVENT_KIND_UNLOCK || step->kind == EVENT_KIND_SYNC)
-		clock_join(clock, &history->drained);
-}
-
-/* What comes after @step. */
-static inline void file_clock(const struct clock *clock, const struct operation *step)
-{
-	struct history *history = &histories[step->cpu];
-
-	if (is_drain(step)) {
-		clock_copy(&history->drained, clock);
-		clock_copy(&history->room[oldest_number(step->cpu) % VIRTUAL_STORES], clock);
-	} else {
-		clock_copy(&history->done, clock);
-	}
 }
 
 /*
