@@ -166,6 +166,7 @@ static bool is_waiting(const struct task_struct *task)
 
 u32 kernel_find_waiting(struct waiting *waiting)
 {
+	struct vcpu *self = engine.cpu;
 	u32 count = 0;
 
 	for (u32 n = 0; n < MAX_TASKS && count < VIRTUAL_CPUS; n++) {
@@ -181,7 +182,10 @@ u32 kernel_find_waiting(struct waiting *waiting)
 			.waits_for = AGENT_NOBODY,
 			.object = engine.vcpu[task->cpu].pending.addr,
 		};
+		/* Mechanisms are asked: hooks keep quiet. */
+		engine.cpu = NULL;
 		note_what(one, &task->wait);
+		engine.cpu = self;
 		if (one->waits_for >= nr_kernel_cpus())
 			one->waits_for = AGENT_NOBODY;
 		note_place(one, task);
