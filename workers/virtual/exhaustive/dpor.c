@@ -359,7 +359,7 @@ static u32 dpor_choose(u64 enabled)
 	}
 	if (depth >= nr_known && depth >= nr_fixed)
 		node->wanted |= wanted_with(node->agent, enabled);
-	if (depth > nr_known && depth > nr_fixed)
+	if (depth >= nr_known && depth > nr_fixed)
 		want_what_is_gone(enabled);
 	take_step(depth, node->agent);
 	if (++depth == nr_nodes)
