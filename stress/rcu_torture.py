@@ -25,9 +25,9 @@ FLAVOURS = {
     "tasks": {"callbacks", "barriers"},
     "tasks-rude": {"interrupts", "callbacks", "barriers"},
     "tasks-tracing": {"interrupts", "callbacks", "barriers"},
-    "srcu": {"interrupts", "up and down"},
+    "srcu": {"interrupts", "callbacks", "barriers", "up and down"},
     "srcu-fast": {"interrupts"},
-    "busted-srcu": {"interrupts", "up and down"},
+    "busted-srcu": {"interrupts", "callbacks", "barriers", "up and down"},
 }
 OPTIONS = (
     Option("flavor", "rcu", "Kind of RCU; busted ones are to be caught.",

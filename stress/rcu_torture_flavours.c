@@ -6,6 +6,7 @@
 #include <kernel/rcu_tasks_trace.h>
 #include <kernel/srcu.h>
 #include <kernel/stop_machine.h>
+#include <kernel/workqueue.h>
 
 #include "rcu_torture.h"
 
@@ -119,6 +120,31 @@ static void synchronize_expedited(void)
 	synchronize_srcu_expedited(&domain);
 }
 
+static u64 srcu_get_state(void)
+{
+	return get_state_synchronize_srcu(&domain);
+}
+
+static u64 srcu_start_poll(void)
+{
+	return start_poll_synchronize_srcu(&domain);
+}
+
+static bool srcu_poll(u64 state)
+{
+	return poll_state_synchronize_srcu(&domain, state);
+}
+
+static void call_domain(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	call_srcu(&domain, head, func);
+}
+
+static void drain_domain(void)
+{
+	srcu_barrier(&domain);
+}
+
 static u64 srcu_sequence(void)
 {
 	return READ_ONCE(domain.seq) >> 2;
@@ -189,9 +215,11 @@ static const struct torture_flavour flavours[] = {
 		.in_interrupts = true,
 	},
 	{ /* srcu */
+		.start = workqueue_start,
 		.lock = lock_srcu, .unlock = unlock_srcu, .down = down_srcu, .up = up_srcu,
 		.synchronize = synchronize, .expedited = synchronize_expedited,
-		.sequence = srcu_sequence,
+		.get_state = srcu_get_state, .start_poll = srcu_start_poll, .poll = srcu_poll,
+		.call = call_domain, .drain = drain_domain, .sequence = srcu_sequence,
 		.segments = SEGMENT_LOCK, .always = SEGMENT_LOCK, .may_sleep = true,
 		.in_interrupts = true,
 	},
@@ -202,9 +230,10 @@ static const struct torture_flavour flavours[] = {
 		.in_interrupts = true,
 	},
 	{ /* busted-srcu: its readers count on what SRCU does not wait for */
+		.start = workqueue_start,
 		.lock = lock_srcu, .unlock = unlock_srcu, .down = down_srcu, .up = up_srcu,
 		.synchronize = synchronize, .expedited = synchronize_expedited,
-		.sequence = srcu_sequence,
+		.call = call_domain, .drain = drain_domain, .sequence = srcu_sequence,
 		.segments = EACH_SEGMENT, .in_interrupts = true,
 	},
 };

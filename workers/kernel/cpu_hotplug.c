@@ -16,6 +16,7 @@
 #include <kernel/mutex.h>
 #include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
+#include <kernel/srcu.h>
 #include <kernel/stop_machine.h>
 #include <percpu.h>
 
@@ -194,6 +195,7 @@ void cpuhp_report_idle_dead(void)
 	}
 	rcutree_report_cpu_starting();
 	sched_cpu_starting();
+	srcu_cpu_starting();
 	/*
 	 * Online before text is fetched anew, and before the first reader: who writes text,
 	 * or removes something, and does not find this CPU online, has done so before.

@@ -121,6 +121,9 @@ void cleanup_srcu_struct(struct srcu_struct *ssp);
 /* Report readers of several flavors in one domain; the first reader decides. */
 void srcu_check_read_flavor(struct srcu_struct *ssp, u32 flavor);
 
+/* Called by a CPU that comes up, before it is online, with interrupts off. */
+void srcu_cpu_starting(void);
+
 /* A reader of @phase has left here, and somebody may wait for it. */
 void srcu_reader_left(const struct srcu_struct *ssp, u32 phase);
 

@@ -183,6 +183,15 @@ static void ask_this_cpu(void *info)
 	this_cpu()->preempt_work |= PREEMPT_WORK_SRCU;
 }
 
+/*
+ * Nobody could ask this CPU while it was down, and readers may leave here: tasks that slept
+ * here in one, and those that began elsewhere. So the first one that leaves tells everybody.
+ */
+void srcu_cpu_starting(void)
+{
+	ask_this_cpu((void *)ASKED_FOR_SEVERAL);
+}
+
 /* When this returns, readers of the phase that leave on these CPUs tell, or are seen to have. */
 static void ask_cpus(u64 mask, u64 key)
 {
