@@ -24,6 +24,7 @@ EXHAUSTED = (
     "cross_call_lock",
     "cross_call_two",
     "device",
+    "irq_work",
     "mutex",
     "nmi_log",
     "refcount_lock",
@@ -35,7 +36,9 @@ EXHAUSTED = (
     "srcu_locked",
     "srcu_two",
     "text_poke",
+    "timer",
     "wake_up",
+    "workqueue",
 )
 
 # Schedules that are tried of the others; those with a bug fail much earlier.

@@ -25,6 +25,7 @@
 struct timer_base {
 	u32 lock;             /* of all below, and of the timers in it; interrupts off */
 	u32 returns;          /* functions that have returned; who waits for one relaxes on it */
+	u32 cpu;              /* that it belongs to; never changes */
 	struct timer_list *running; /* whose function runs; NULL = none */
 	struct list_head timers;  /* the first one expires first */
 	struct list_head expired; /* whose functions run now, one after the other */
@@ -304,26 +305,28 @@ static void note_lock(struct timer_list *timer)
 
 static __passed_over bool delete_sync(struct timer_list *timer, bool for_good)
 {
-	u32 returns, cpu = smp_processor_id();
-	struct timer_base *base;
 	struct wait_note before;
+	struct timer_base *base;
+	bool waits = false;
 	int deleted;
+	u32 returns;
 
 	if (unlikely(this_cpu()->irq_depth && !(READ_ONCE(timer->flags) & TIMER_IRQSAFE)))
 		report_finding(FINDING_BAD_CONTEXT, NULL, (u64)__builtin_return_address(0),
 			       preempt_count(), irqs_disabled(), this_cpu()->irq_depth);
 	note_lock(timer);
 	while ((deleted = try_delete_sync(timer, for_good, &base, &returns)) < 0) {
-		u32 runs_on = base - per_cpu_ptr(bases, 0);
-
 		/* It goes on when we return: never. */
-		if (runs_on == cpu)
+		if (unlikely(base == this_cpu_ptr(bases)))
 			report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_TIMER,
 				       (u64)timer, 1);
-		before = wait_begin(WAIT_TIMER, timer, runs_on + 1);
+		if (!waits)
+			before = wait_begin(WAIT_TIMER, timer, base->cpu + 1);
+		waits = true;
 		machine_relax_while(&base->returns, returns);
-		wait_end(before);
 	}
+	if (waits)
+		wait_end(before);
 	return deleted;
 }
 
@@ -455,8 +458,11 @@ void msleep(u32 ms)
 void timers_init(void)
 {
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
-		INIT_LIST_HEAD(&per_cpu_ptr(bases, cpu)->timers);
-		INIT_LIST_HEAD(&per_cpu_ptr(bases, cpu)->expired);
+		struct timer_base *base = per_cpu_ptr(bases, cpu);
+
+		base->cpu = cpu;
+		INIT_LIST_HEAD(&base->timers);
+		INIT_LIST_HEAD(&base->expired);
 	}
 	open_softirq(TIMER_SOFTIRQ, run_timers);
 }
