@@ -118,6 +118,9 @@ void machine_count_down(u32 *count);
  */
 void machine_spin_while(const u32 *word, u32 value);
 
+/* In an interrupt: somebody waits for what it came into, which is short, so that goes first. */
+void machine_keep_core(void);
+
 /* The running task gives this CPU to @next; interrupts are off. Returns when it has it back. */
 void machine_switch(struct task_struct *prev, struct task_struct *next);
 

@@ -44,6 +44,7 @@ static bool drive(struct srcu_struct *ssp)
 	while (!rcu_seq_done(&ssp->seq, READ_ONCE(ssp->needed))) {
 		if (srcu_advance_state(ssp, SRCU_TRIES))
 			continue;
+		srcu_add_waiter(&ssp->waiter, ssp, ssp->idx ^ 1);
 		if (srcu_ask_readers(ssp, ssp->idx ^ 1, &ssp->waiter))
 			return false;
 		srcu_forget_waiter(&ssp->waiter);

@@ -22,9 +22,11 @@ bool srcu_readers_are_gone(struct srcu_struct *ssp, u32 phase);
 bool srcu_try_readers(struct srcu_struct *ssp, u32 phase, u32 tries);
 
 /*
- * Have @waiter told when one that is in the way of @phase leaves. Returns the CPUs where one may
- * leave; 0 = they all have left. Context: task, may sleep; srcu_forget_waiter() undoes it.
+ * From srcu_add_waiter() to srcu_forget_waiter(), it is told of readers of @phase that leave.
+ * srcu_ask_readers() asks the CPUs where one that is in the way may leave, and returns them; it
+ * is to be called again when they have told. 0 = all readers have left. Context: task, may sleep.
  */
+void srcu_add_waiter(struct srcu_waiter *waiter, const struct srcu_struct *ssp, u32 phase);
 u64 srcu_ask_readers(struct srcu_struct *ssp, u32 phase, struct srcu_waiter *waiter);
 void srcu_forget_waiter(struct srcu_waiter *waiter);
 

@@ -35,9 +35,19 @@ static u64 key_of(const struct srcu_struct *ssp, u32 phase)
 	return (u64)ssp + phase + 1;
 }
 
+static bool is_told(const struct srcu_waiter *waiter)
+{
+	u64 told = smp_load_acquire(&waiter->told), wanted = READ_ONCE(waiter->wanted);
+
+	return told && (told & wanted) == wanted;
+}
+
 static void tell(struct srcu_waiter *waiter)
 {
-	smp_store_release(&waiter->left, 1);
+	/* A barrier before it is looked what is wanted; pairs with sleep_until_told(). */
+	atomic_fetch_or(cpumask_of(smp_processor_id()), &waiter->told);
+	if (!is_told(waiter))
+		return;
 	if (waiter->task)
 		wake_up_process(waiter->task);
 	else
@@ -139,28 +149,25 @@ static void watch_unlocks(const struct srcu_struct *ssp, u32 cpu, u32 phase, u64
 }
 
 /*
- * Let readers of another CPU leave while this one has nothing else to do. Not if somebody
- * here could be who they wait for, and not if they may leave on a CPU that is not known.
+ * Let a reader of another CPU leave while this one has nothing else to do. False = it is better
+ * to sleep: somebody here could be who they wait for, or it is not known where they leave.
  */
 static bool watch_readers(const struct srcu_struct *ssp, u32 phase)
 {
-	u64 others = ~cpumask_of(smp_processor_id());
-
-	if (READ_ONCE(this_cpu()->nr_running) > 1)
-		return false;
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
 		const struct srcu_data *data = &ssp->sda[cpu];
 		u64 unlocks = READ_ONCE(data->unlock[phase]);
 
-		if (!(others & cpumask_of(cpu)) || READ_ONCE(data->lock[phase]) == unlocks)
+		if (READ_ONCE(data->lock[phase]) == unlocks)
 			continue;
 		/* After the counts: pairs with the smp_wmb() of srcu_down_read(). */
-		if (READ_ONCE(ssp->moves))
+		if (READ_ONCE(ssp->moves) || cpu == smp_processor_id() ||
+		    READ_ONCE(this_cpu()->nr_running) > 1)
 			return false;
 		watch_unlocks(ssp, cpu, phase, unlocks);
-		return true;
+		break;
 	}
-	return false;
+	return true;
 }
 
 bool srcu_try_readers(struct srcu_struct *ssp, u32 phase, u32 tries)
@@ -172,12 +179,23 @@ bool srcu_try_readers(struct srcu_struct *ssp, u32 phase, u32 tries)
 	return true;
 }
 
+/* What a CPU is asked for. */
+struct srcu_question {
+	const struct srcu_struct *ssp;
+	u32 phase;
+};
+
 /* On the CPU that is asked, with interrupts off. */
 static void ask_this_cpu(void *info)
 {
+	const struct srcu_question *question = info;
+	const struct srcu_data *data = this_srcu_data(question->ssp);
+	u64 key = key_of(question->ssp, question->phase);
 	struct srcu_ask *ask = this_cpu_ptr(srcu_asks);
-	u64 key = (u64)info;
 
+	/* It may be in the middle of a section, which may be short. */
+	if (data->lock[question->phase] != data->unlock[question->phase])
+		machine_keep_core();
 	ask->key = ask->key == ASKED_NOTHING || ask->key == key ? key : ASKED_FOR_SEVERAL;
 	ask->tell.func = tell_waiters;
 	this_cpu()->preempt_work |= PREEMPT_WORK_SRCU;
@@ -193,16 +211,18 @@ void srcu_cpu_starting(void)
 }
 
 /* When this returns, readers of the phase that leave on these CPUs tell, or are seen to have. */
-static void ask_cpus(u64 mask, u64 key)
+static void ask_cpus(u64 mask, const struct srcu_struct *ssp, u32 phase)
 {
+	struct srcu_question question = { .ssp = ssp, .phase = phase };
+
 	preempt_disable();
 	if (mask & cpumask_of(smp_processor_id())) {
 		u32 flags = local_irq_save();
 
-		ask_this_cpu((void *)key);
+		ask_this_cpu(&question);
 		local_irq_restore(flags);
 	}
-	smp_call_function_many(mask, ask_this_cpu, (void *)key, true);
+	smp_call_function_many(mask, ask_this_cpu, &question, true);
 	preempt_enable();
 }
 
@@ -215,11 +235,13 @@ void srcu_reader_left(const struct srcu_struct *ssp, u32 phase)
 		irq_work_queue(&ask->tell);
 }
 
-static void add_waiter(struct srcu_waiter *waiter)
+void srcu_add_waiter(struct srcu_waiter *waiter, const struct srcu_struct *ssp, u32 phase)
 {
 	u32 flags = spin_lock_irqsave(&waiters_lock);
 
-	WRITE_ONCE(waiter->left, 0);
+	waiter->key = key_of(ssp, phase);
+	waiter->asked = 0;
+	WRITE_ONCE(waiter->told, 0);
 	list_add_tail(&waiter->list, &waiters);
 	spin_unlock_irqrestore(&waiters_lock, flags);
 }
@@ -238,27 +260,29 @@ void srcu_forget_waiter(struct srcu_waiter *waiter)
 
 u64 srcu_ask_readers(struct srcu_struct *ssp, u32 phase, struct srcu_waiter *waiter)
 {
-	u64 asked = 0, more = in_the_way(ssp, phase);
+	u64 more = in_the_way(ssp, phase);
 
-	waiter->key = key_of(ssp, phase);
-	add_waiter(waiter);
+	/* Who has told has to be asked again. */
+	waiter->asked &= ~xchg(&waiter->told, 0UL);
 	do {
-		ask_cpus(more & ~asked, waiter->key);
-		asked |= more;
+		ask_cpus(more & ~waiter->asked, ssp, phase);
+		waiter->asked |= more;
 		if (srcu_readers_are_gone(ssp, phase))
 			return 0;
 		/* One that came since, in a phase that it had picked before, was not asked. */
 		more = in_the_way(ssp, phase);
-	} while (more & ~asked);
+	} while (more & ~waiter->asked);
+	/* All of them, unless one may leave anywhere. */
+	WRITE_ONCE(waiter->wanted, READ_ONCE(ssp->moves) ? 0 : more);
 	return more;
 }
 
 static void sleep_until_told(struct srcu_waiter *waiter)
 {
 	for (;;) {
-		/* Blocked before the test, the test before sleeping; pairs with tell_waiters(). */
+		/* Blocked before the test, the test before sleeping; pairs with tell(). */
 		set_current_blocked();
-		if (smp_load_acquire(&waiter->left))
+		if (is_told(waiter))
 			break;
 		schedule();
 	}
@@ -269,10 +293,13 @@ void srcu_wait_for_readers(struct srcu_struct *ssp, u32 phase)
 {
 	struct srcu_waiter waiter = { .task = current };
 	struct wait_note before = wait_begin(WAIT_SRCU, ssp, in_the_way(ssp, phase));
+	u64 left;
 
-	current->wait.value = srcu_ask_readers(ssp, phase, &waiter);
-	if (current->wait.value)
+	srcu_add_waiter(&waiter, ssp, phase);
+	while ((left = srcu_ask_readers(ssp, phase, &waiter))) {
+		current->wait.value = left;
 		sleep_until_told(&waiter);
+	}
 	srcu_forget_waiter(&waiter);
 	wait_end(before);
 }

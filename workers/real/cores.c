@@ -40,6 +40,7 @@ static struct core_line {
 } lines[MAX_CPUS] __cacheline_aligned;
 
 static u64 asked[MAX_CPUS];   /* ticket of each CPU that waits; under its core's lock */
+static u32 kept[MAX_CPUS];    /* 1 = once, it does not give way; that CPU alone */
 
 static struct core_line *line_of(const struct cpu *cpu)
 {
@@ -248,6 +249,11 @@ void core_acquire(struct cpu *cpu)
 	WRITE_ONCE(cpu->irq_off, irq_off);
 }
 
+void machine_keep_core(void)
+{
+	kept[smp_processor_id()] = 1;
+}
+
 /*
  * Interrupts are off, and this CPU would go back to computing. Let those go first
  * that others wait for, and anybody who waits if the coordinator has asked for it.
@@ -257,12 +263,13 @@ void core_give_way(struct cpu *cpu, bool interrupted)
 {
 	struct core_line *line = line_of(cpu);
 	struct cpu *next = NULL;
-	bool all = cpu->yield;
+	bool all = cpu->yield, keep = kept[cpu->id];
 
+	kept[cpu->id] = 0;
 	if (cpu->core != CORE_HELD || !(all ? READ_ONCE(line->wants) : READ_ONCE(line->urgent)))
 		return;
 	/* In the middle of something: it sleeps soon, or is asked again. */
-	if (cpu->preempt_count || cpu->curr->class != TASK_NORMAL)
+	if (cpu->preempt_count || cpu->curr->class != TASK_NORMAL || (keep && !all))
 		return;
 	cpu->yield = 0;
 	(void)xchg(&cpu->sleeping, 1);

@@ -137,6 +137,10 @@ void machine_wake(const u32 *word)
 {
 }
 
+void machine_keep_core(void)
+{
+}
+
 void machine_idle(void)
 {
 	engine_point(EVENT_KIND_IDLE, 0, 0, PC);
