@@ -192,6 +192,7 @@ s64 library_worker(void *argument)
 			u32 level = below(&worker->random, LIBRARY_LEVELS);
 
 			one_file(worker, &library->files[file], level, deflating, &inflating);
+			cond_resched();
 		}
 		close_streams(&library->calls, deflating, &inflating);
 		worker->reopened++;
