@@ -3,6 +3,7 @@
 What is small enough is searched to the end; the rest by so many runs of the portfolio.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,16 @@ EXHAUSTED = (
     "workqueue",
 )
 
+# Every schedule with one choice that is not the default, in a second each.
+BOUNDED = (
+    "rcu_tasks",
+    "rcu_tasks_exit",
+    "rcu_tasks_rude",
+    "rcu_tasks_sleep",
+    "rcu_tasks_trace",
+    "rcu_tasks_trace_unlock",
+)
+
 # Schedules that are tried of the others; those with a bug fail much earlier.
 RUNS = 6_000
 # Of those with long runs: workers, and interrupts of every CPU.
@@ -75,6 +86,16 @@ def test_a_primitive_is_silent_in_every_schedule(name: str) -> None:
 
     assert summary.findings == ()
     assert summary.verdict is Verdict.HELD
+    assert summary.searched is not None
+    assert summary.searched.complete
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_a_primitive_is_silent_in_every_schedule_near_the_default(name: str) -> None:
+    options = replace(search_options(1 << 40, "dpor"), delay_bound=1)
+    summary = explore(find_target(str(PRIMITIVES / f"{name}.c")), ExploreOptions(options))
+
+    assert summary.findings == ()
     assert summary.searched is not None
     assert summary.searched.complete
 

@@ -21,7 +21,7 @@ from testbed.testing.real import image_for
 from testbed.text.image import Image
 
 HERE = Path(__file__).parent
-SOURCES = ("locks.c", "calls.c", "readers.c", "probes.c", "srcu.c", "works.c")
+SOURCES = ("locks.c", "calls.c", "readers.c", "task_readers.c", "probes.c", "srcu.c", "works.c")
 
 # Longer than anything here takes on a busy machine, s.
 PATIENCE = 30.0
