@@ -185,20 +185,26 @@ struct srcu_question {
 	u32 phase;
 };
 
+/* The first reader that leaves here tells who waits for @key; interrupts are off. */
+static void have_told(u64 key)
+{
+	struct srcu_ask *ask = this_cpu_ptr(srcu_asks);
+
+	ask->key = ask->key == ASKED_NOTHING || ask->key == key ? key : ASKED_FOR_SEVERAL;
+	ask->tell.func = tell_waiters;
+	this_cpu()->preempt_work |= PREEMPT_WORK_SRCU;
+}
+
 /* On the CPU that is asked, with interrupts off. */
 static void ask_this_cpu(void *info)
 {
 	const struct srcu_question *question = info;
 	const struct srcu_data *data = this_srcu_data(question->ssp);
-	u64 key = key_of(question->ssp, question->phase);
-	struct srcu_ask *ask = this_cpu_ptr(srcu_asks);
 
 	/* It may be in the middle of a section, which may be short. */
 	if (data->lock[question->phase] != data->unlock[question->phase])
 		machine_keep_core();
-	ask->key = ask->key == ASKED_NOTHING || ask->key == key ? key : ASKED_FOR_SEVERAL;
-	ask->tell.func = tell_waiters;
-	this_cpu()->preempt_work |= PREEMPT_WORK_SRCU;
+	have_told(key_of(question->ssp, question->phase));
 }
 
 /*
@@ -207,7 +213,7 @@ static void ask_this_cpu(void *info)
  */
 void srcu_cpu_starting(void)
 {
-	ask_this_cpu((void *)ASKED_FOR_SEVERAL);
+	have_told(ASKED_FOR_SEVERAL);
 }
 
 /* When this returns, readers of the phase that leave on these CPUs tell, or are seen to have. */
