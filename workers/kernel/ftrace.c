@@ -19,6 +19,10 @@
 #include <memory.h>
 #include <x86/ftrace_insn.h>
 
+/* Tracers that ftrace_caller does not call without looking. */
+#define FTRACE_LIST_FLAGS \
+	(FTRACE_OPS_FL_DYNAMIC | FTRACE_OPS_FL_RCU | FTRACE_OPS_FL_RECURSION | FTRACE_OPS_FL_SLEEPS)
+
 #define FTRACE_UPDATE_CALLS 0x1
 #define FTRACE_UPDATE_TRACE_FUNC 0x2
 
@@ -73,8 +77,7 @@ static void remove_ftrace_ops(struct ftrace_ops *ops)
 /* Whom ftrace_caller may call without looking: one that is never freed, and wants it so. */
 static u64 ftrace_ops_get_list_func(const struct ftrace_ops *ops)
 {
-	if (ops->flags & (FTRACE_OPS_FL_DYNAMIC | FTRACE_OPS_FL_RCU | FTRACE_OPS_FL_RECURSION) ||
-	    !ops->entry)
+	if (ops->flags & FTRACE_LIST_FLAGS || !ops->entry)
 		return ftrace_text.list;
 	return ops->entry;
 }
@@ -118,8 +121,28 @@ void ftrace_rec_update(struct dyn_ftrace *rec, int change)
 	only = rec->count == 1 ? only_tracer(rec) : NULL;
 	if (only && only->trampoline) {
 		rec->flags |= FTRACE_FL_TRAMP;
+		if (only->flags & FTRACE_OPS_FL_SLEEPS)
+			rec->flags |= FTRACE_FL_ALONE;
 		rec->wanted = only->trampoline;
 	}
+}
+
+bool ftrace_may_trace(const struct ftrace_ops *ops, const struct ftrace_hash *old,
+		      const struct ftrace_hash *new)
+{
+	bool alone = ops->flags & FTRACE_OPS_FL_SLEEPS;
+	struct ftrace_page *page;
+	struct dyn_ftrace *rec;
+
+	do_for_each_ftrace_rec(page, rec) {
+		bool had = ops->flags & FTRACE_OPS_FL_ENABLED && ftrace_filter_has(old, rec->ip);
+
+		if (had || !ftrace_filter_has(new, rec->ip))
+			continue;
+		if (rec->flags & FTRACE_FL_ALONE || (alone && rec->count))
+			return false;
+	}
+	return true;
 }
 
 /* Count @ops at all functions that it traces, or no more. Returns true if text is to change. */
@@ -236,11 +259,19 @@ static int ftrace_startup(struct ftrace_ops *ops)
 {
 	u32 command = 0;
 
-	if (ops->flags & FTRACE_OPS_FL_ENABLED)
+	if (ops->flags & FTRACE_OPS_FL_ENABLED || !ftrace_may_trace(ops, NULL, ops->filter))
 		return -EBUSY;
 	if (is_dynamic(ops))
 		set_flags(ops, FTRACE_OPS_FL_DYNAMIC, 0);
 	ftrace_trampoline_create(ops);
+	if (ops->flags & FTRACE_OPS_FL_SLEEPS) {
+		if (!ops->trampoline) {
+			ftrace_trampoline_free(ops);
+			return -ENOSPC;
+		}
+		init_completion(&ops->left);
+		WRITE_ONCE(ops->active, 1);
+	}
 	set_flags(ops, FTRACE_OPS_FL_ENABLED, 0);
 	add_ftrace_ops(ops);
 	if (update_ftrace_function())
@@ -251,6 +282,17 @@ static int ftrace_startup(struct ftrace_ops *ops)
 		ftrace_modify_all_code(command);
 	ftrace_stats.registered++;
 	return 0;
+}
+
+/*
+ * Whoever was in the trampoline is counted by now, or has left. Those that are counted still
+ * have to return to it: so once more.
+ */
+static void wait_for_sleepers(struct ftrace_ops *ops)
+{
+	if (!atomic_dec_and_test(&ops->active))
+		wait_for_completion(&ops->left);
+	synchronize_rcu_tasks();
 }
 
 static int ftrace_shutdown(struct ftrace_ops *ops)
@@ -275,6 +317,8 @@ static int ftrace_shutdown(struct ftrace_ops *ops)
 	if (ops->flags & FTRACE_OPS_FL_DYNAMIC) {
 		synchronize_rcu_tasks_rude();
 		synchronize_rcu_tasks();
+		if (ops->flags & FTRACE_OPS_FL_SLEEPS)
+			wait_for_sleepers(ops);
 		ftrace_trampoline_free(ops);
 	}
 	ftrace_stats.unregistered++;

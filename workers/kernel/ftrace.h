@@ -9,6 +9,7 @@
 #ifndef KERNEL_FTRACE_H
 #define KERNEL_FTRACE_H
 
+#include <kernel/completion.h>
 #include <kernel/mutex.h>
 
 #define MCOUNT_INSN_SIZE 5    /* bytes of the nop, and of the call */
@@ -35,6 +36,12 @@ typedef void (*ftrace_func_t)(u64 ip, u64 parent_ip, struct ftrace_ops *op,
 #define FTRACE_OPS_FL_NO_TRAMPOLINE 0x20 /* always by ftrace_caller; before registering */
 #define FTRACE_OPS_FL_INITIALIZED 0x40  /* regex_lock may be used */
 
+/*
+ * Its callback may sleep. A task that sleeps is waited for by no flavour of RCU, so those in the
+ * callback are counted; and nobody else traces its functions, for the list does not sleep.
+ */
+#define FTRACE_OPS_FL_SLEEPS 0x80
+
 /* Which functions a tracer traces. Never changed once a tracer has it. */
 struct ftrace_hash {
 	u32 bits;             /* log2 of the places */
@@ -48,11 +55,12 @@ struct ftrace_ops {
 	void *private;        /* the owner's */
 	struct ftrace_ops *next; /* RCU-tasks-rude */
 	u32 flags;            /* FTRACE_OPS_FL_*; under ftrace_lock, all read */
-	u32 pad;
+	u32 active;           /* if it sleeps: who is in func, and 1 while registered; atomic */
 	struct ftrace_hash *filter; /* RCU-tasks-rude; NULL = all functions */
 	u64 trampoline;       /* its own: text address; 0 = has none */
 	u64 entry;            /* text that jumps to func; 0 = has none */
 	struct mutex regex_lock; /* taken by who changes the filter */
+	struct completion left; /* if it sleeps: the last one has left func */
 };
 
 /* One function that can be traced. */
@@ -66,18 +74,21 @@ struct dyn_ftrace {
 
 #define FTRACE_FL_ENABLED 0x1 /* the site calls something */
 #define FTRACE_FL_TRAMP 0x2   /* ... a tracer's own trampoline */
+#define FTRACE_FL_ALONE 0x4   /* ... of a tracer that sleeps, besides which there is no other */
 
 /*
  * Start and end to trace. When unregister_ftrace_function() has returned, @ops may be freed:
  * nobody calls it, is in it, or in its trampoline. -EBUSY, -EINVAL: it is registered, or not.
- * -ENOENT: text has no functions that can be traced. Context: task, may sleep.
+ * -EBUSY, too, if one of them sleeps and another traces the same function. -ENOENT: text has no
+ * functions that can be traced. -ENOSPC: no room for a trampoline that it needs. Context: task,
+ * may sleep.
  */
 int register_ftrace_function(struct ftrace_ops *ops);
 int unregister_ftrace_function(struct ftrace_ops *ops);
 
 /*
  * Which functions @ops traces: those at @ips, and unless @reset those that it traces already.
- * None = all. May be called at any time. -EINVAL: no function that can be traced.
+ * None = all. May be called at any time. -EINVAL: no function that can be traced. -EBUSY as above.
  */
 int ftrace_set_filter_ips(struct ftrace_ops *ops, const u64 *ips, u32 count, bool reset);
 

@@ -60,9 +60,7 @@ static bool may_call(const struct ftrace_ops *op)
 
 bool ftrace_ops_test(struct ftrace_ops *op, u64 ip)
 {
-	const struct ftrace_hash *hash = smp_load_acquire(&op->filter);
-
-	return !hash || !hash->count || ftrace_hash_has(hash, ip);
+	return ftrace_filter_has(smp_load_acquire(&op->filter), ip);
 }
 
 void ftrace_ops_list_func(u64 ip, u64 parent_ip, struct ftrace_ops *unused,
@@ -95,4 +93,14 @@ void ftrace_ops_assist_func(u64 ip, u64 parent_ip, struct ftrace_ops *op,
 		op->func(ip, parent_ip, op, fregs);
 	preempt_enable();
 	trace_clear_recursion(context);
+}
+
+/* Counted before anything that sleeps; who has not come so far is held by RCU-tasks. */
+void ftrace_ops_sleep_func(u64 ip, u64 parent_ip, struct ftrace_ops *op,
+			   struct ftrace_regs *fregs)
+{
+	atomic_inc(&op->active);
+	op->func(ip, parent_ip, op, fregs);
+	if (atomic_dec_and_test(&op->active))
+		complete(&op->left);
 }

@@ -23,6 +23,11 @@ bool ftrace_hash_has(const struct ftrace_hash *hash, u64 ip)
 	return false;
 }
 
+bool ftrace_filter_has(const struct ftrace_hash *hash, u64 ip)
+{
+	return !hash || !hash->count || ftrace_hash_has(hash, ip);
+}
+
 static void add(struct ftrace_hash *hash, u64 ip)
 {
 	u32 place = place_of(hash, ip), mask = (1u << hash->bits) - 1;
@@ -74,11 +79,6 @@ struct ftrace_hash *ftrace_hash_with(const struct ftrace_hash *old, const u64 *i
 	return hash;
 }
 
-static bool has(const struct ftrace_hash *hash, u64 ip)
-{
-	return !hash || !hash->count || ftrace_hash_has(hash, ip);
-}
-
 /* Sites that @ops traces from now on, or no more. ftrace_lock held. */
 static void change_sites(const struct ftrace_hash *old, const struct ftrace_hash *new)
 {
@@ -86,7 +86,7 @@ static void change_sites(const struct ftrace_hash *old, const struct ftrace_hash
 	struct dyn_ftrace *rec;
 
 	do_for_each_ftrace_rec(page, rec) {
-		int change = has(new, rec->ip) - has(old, rec->ip);
+		int change = ftrace_filter_has(new, rec->ip) - ftrace_filter_has(old, rec->ip);
 
 		if (change)
 			ftrace_rec_update(rec, change);
@@ -94,14 +94,18 @@ static void change_sites(const struct ftrace_hash *old, const struct ftrace_hash
 	ftrace_update_calls();
 }
 
-/* Publish @new; true = @old may still be looked at. */
-static bool replace_filter(struct ftrace_ops *ops, struct ftrace_hash *new)
+/* Publish @new. 1: the old one may still be looked at; 0: nobody does; or -errno. */
+static int replace_filter(struct ftrace_ops *ops, struct ftrace_hash *new)
 {
 	struct ftrace_hash *old = ops->filter;
 	bool enabled;
 
 	mutex_lock(&ftrace_lock);
 	enabled = ops->flags & FTRACE_OPS_FL_ENABLED;
+	if (enabled && !ftrace_may_trace(ops, old, new)) {
+		mutex_unlock(&ftrace_lock);
+		return -EBUSY;
+	}
 	smp_store_release(&ops->filter, new);
 	if (enabled)
 		change_sites(old, new);
@@ -123,14 +127,15 @@ int ftrace_set_filter_ips(struct ftrace_ops *ops, const u64 *ips, u32 count, boo
 	mutex_lock(&ops->regex_lock);
 	old = ops->filter;
 	new = ftrace_hash_with(reset ? NULL : old, ips, count, &error);
-	if (new) {
-		/* A tracer that is called by the list may be looking at the old one, anywhere. */
-		if (replace_filter(ops, new))
-			synchronize_rcu_tasks_rude();
-		kfree(old);
-	}
+	if (new)
+		error = replace_filter(ops, new);
+	/* Who calls it by the list may be looking at the old one, anywhere. */
+	if (error > 0)
+		synchronize_rcu_tasks_rude();
+	if (new)
+		kfree(error < 0 ? new : old);
 	mutex_unlock(&ops->regex_lock);
-	return error;
+	return error < 0 ? error : 0;
 }
 
 void ftrace_free_filter(struct ftrace_ops *ops)

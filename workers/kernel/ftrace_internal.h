@@ -30,6 +30,8 @@ void ftrace_sites_free(void);
 
 /* ftrace_hash.c */
 bool ftrace_hash_has(const struct ftrace_hash *hash, u64 ip);
+/* The same of a filter: an empty one has all. */
+bool ftrace_filter_has(const struct ftrace_hash *hash, u64 ip);
 /* NULL and *@error: no memory, or not a site. */
 struct ftrace_hash *ftrace_hash_with(const struct ftrace_hash *old, const u64 *ips, u32 count,
 				     int *error);
@@ -38,6 +40,9 @@ struct ftrace_hash *ftrace_hash_with(const struct ftrace_hash *old, const u64 *i
 void ftrace_ops_init(struct ftrace_ops *ops);
 /* A function's tracers changed by @change; find out what its site is to call. */
 void ftrace_rec_update(struct dyn_ftrace *rec, int change);
+/* May @ops trace what @new has and @old has not? NULL = nothing; ftrace_lock held. */
+bool ftrace_may_trace(const struct ftrace_ops *ops, const struct ftrace_hash *old,
+		      const struct ftrace_hash *new);
 /* Bring text in line. ftrace_lock held. */
 void ftrace_update_calls(void);
 
@@ -46,6 +51,8 @@ void ftrace_ops_list_func(u64 ip, u64 parent_ip, struct ftrace_ops *op,
 			  struct ftrace_regs *fregs);
 void ftrace_ops_assist_func(u64 ip, u64 parent_ip, struct ftrace_ops *op,
 			    struct ftrace_regs *fregs);
+void ftrace_ops_sleep_func(u64 ip, u64 parent_ip, struct ftrace_ops *op,
+			   struct ftrace_regs *fregs);
 bool ftrace_ops_test(struct ftrace_ops *op, u64 ip);
 
 extern struct ftrace_ops ftrace_list_end;

@@ -108,9 +108,11 @@ int ftrace_trampoline_init(void)
 	ftrace_text.stub = text_function_named("ftrace_stub")->addr;
 	ftrace_text.list = at;
 	ftrace_text.assist = at + 8;
+	ftrace_text.sleep = at + 16;
 	mutex_lock(&text_mutex);
-	ftrace_insn_entry(ftrace_text.list, at + 16, ftrace_ops_list_func);
-	ftrace_insn_entry(ftrace_text.assist, at + 24, ftrace_ops_assist_func);
+	ftrace_insn_entry(ftrace_text.list, at + 32, ftrace_ops_list_func);
+	ftrace_insn_entry(ftrace_text.assist, at + 40, ftrace_ops_assist_func);
+	ftrace_insn_entry(ftrace_text.sleep, at + 48, ftrace_ops_sleep_func);
 	mutex_unlock(&text_mutex);
 	ftrace_text.caller = text_function_named("ftrace_caller")->addr;
 	return 0;
@@ -119,6 +121,8 @@ int ftrace_trampoline_init(void)
 /* A tracer that asks for protection is called by who protects it. */
 static u64 called_by_trampoline(const struct ftrace_ops *ops)
 {
+	if (ops->flags & FTRACE_OPS_FL_SLEEPS)
+		return ftrace_text.sleep;
 	if (ops->flags & (FTRACE_OPS_FL_RECURSION | FTRACE_OPS_FL_RCU))
 		return ftrace_text.assist;
 	return ops->entry;

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What tracing looks up while others change it: the function that is called directly, the sites
+ * of a module that is unloaded, and a tracer that two tasks set up at once.
+ */
+#include <error.h>
+#include <explore.h>
+#include <kernel/ftrace_direct.h>
+#include <kernel/rcu_tasks.h>
+#include <kernel/text.h>
+
+static u64 function, loadable;
+
+static void nothing(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
+{
+}
+
+static struct ftrace_ops shared = { .func = nothing };
+
+static void before(u64 ip, struct ftrace_regs *fregs)
+{
+	claim(ip == function && fregs->di == 5, ip, fregs->di);
+}
+
+static void after(u64 ip, struct ftrace_regs *fregs)
+{
+	claim(ip == function && fregs->si == 2, ip, fregs->si);
+}
+
+INIT
+{
+	function = text_function_named("traced_sum")->addr;
+	loadable = text_function_named("loadable_traced")->addr;
+	claim(!register_ftrace_direct(function, before));
+}
+
+TASK(0, owner)
+{
+	claim(!ftrace_set_filter_ips(&shared, &function, 1, true));
+	claim(!modify_ftrace_direct(function, after));
+	claim(!text_module_unload(text_module_at(loadable)));
+	claim(!unregister_ftrace_direct(function));
+	claim(unregister_ftrace_direct(function) == -ENOENT);
+}
+
+TASK(1, caller)
+{
+	u64 found;
+
+	claim(!ftrace_set_filter_ips(&shared, &function, 1, true));
+	claim(text_call(function, 5, 2) == 5 + 2 + 3);
+	found = ftrace_location(loadable + 2);
+	claim(!found || found == loadable, found, loadable);
+	/* Its stack stays as it is for ever. */
+	rcu_tasks_wait_begin();
+}
