@@ -10,6 +10,7 @@
 #include <kernel/ftrace.h>
 #include <kernel/sched.h>
 #include <kernel/slab.h>
+#include <kernel/smp.h>
 #include <kernel/text.h>
 
 #define LIVE 0x11fe
@@ -51,12 +52,19 @@ INIT
 	set_idle_call(call_both);
 }
 
+static void nothing(void *unused)
+{
+}
+
 TASK(0, owner)
 {
-	claim(!ftrace_set_filter_ips(&listed, &functions[1], 1, true));
+	/* It wakes, and comes by while it rests again. */
+	smp_call_function_single(1, nothing, NULL, true);
 	claim(!unregister_ftrace_function(freed));
 	ftrace_free_filter(freed);
 	kfree(freed);
+	/* Nothing but memory changes, so nobody is interrupted. */
+	claim(!ftrace_set_filter_ips(&listed, &functions[1], 1, true));
 	claim(!unregister_ftrace_function(&listed));
 	set_idle_call(NULL);
 }

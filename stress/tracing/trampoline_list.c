@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Tracers of one function go one after the other while it is called: each callback gets the
- * tracer that it belongs to, and none that was freed.
- *
- * When the first one goes no text changes. When the second one goes the one that is left is
- * called directly: with another function, and with another tracer.
+ * A tracer goes that shares its function with others, so that no text changes: nobody is in its
+ * callback, or about to be, when it is freed.
  */
 #include <explore.h>
 #include <kernel/ftrace.h>
@@ -13,59 +10,38 @@
 #include <kernel/text.h>
 
 #define LIVE 0x11fe
+#define TRACERS 3
 
 static u64 function;
-static struct ftrace_ops *freed;
+static struct ftrace_ops *tracers[TRACERS];
 
-static void called_first(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
+static void callback(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
 {
 	claim(ip == function && op->private == (void *)LIVE, ip, (u64)op->private);
-}
-
-static void called_second(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs);
-static void called_last(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs);
-
-static struct ftrace_ops second = {
-	.func = called_second, .flags = FTRACE_OPS_FL_NO_TRAMPOLINE,
-};
-static struct ftrace_ops last = { .func = called_last, .flags = FTRACE_OPS_FL_NO_TRAMPOLINE };
-
-static void called_second(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
-{
-	claim(op == &second, (u64)op);
-}
-
-static void called_last(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
-{
-	claim(op == &last, (u64)op);
-}
-
-static void trace(struct ftrace_ops *ops)
-{
-	claim(!ftrace_set_filter_ips(ops, &function, 1, true));
-	claim(!register_ftrace_function(ops));
 }
 
 INIT
 {
 	function = text_function_named("traced_sum")->addr;
-	freed = kzalloc(sizeof(*freed), GFP_NOFAIL);
-	freed->func = called_first;
-	freed->private = (void *)LIVE;
-	trace(&last);
-	trace(&second);
-	trace(freed);
+	for (u32 n = 0; n < TRACERS; n++) {
+		struct ftrace_ops *ops = kzalloc(sizeof(*ops), GFP_NOFAIL);
+
+		ops->func = callback;
+		ops->private = (void *)LIVE;
+		claim(!ftrace_set_filter_ips(ops, &function, 1, true));
+		claim(!register_ftrace_function(ops));
+		tracers[n] = ops;
+	}
 }
 
+/* The last one has the function for itself again. */
 TASK(0, owner)
 {
-	claim(!unregister_ftrace_function(freed));
-	ftrace_free_filter(freed);
-	kfree(freed);
-	claim(!unregister_ftrace_function(&second));
-	claim(!unregister_ftrace_function(&last));
-	ftrace_free_filter(&second);
-	ftrace_free_filter(&last);
+	for (u32 n = 0; n < TRACERS; n++) {
+		claim(!unregister_ftrace_function(tracers[n]));
+		ftrace_free_filter(tracers[n]);
+		kfree(tracers[n]);
+	}
 }
 
 TASK(1, caller)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A callback sleeps, and returns to its trampoline: that is there until nobody is left who does.
+ * Another tracer is set up by two tasks at once.
  */
 #include <explore.h>
 #include <kernel/ftrace.h>
@@ -13,6 +14,13 @@
 
 static u64 function;
 static struct ftrace_ops *freed;
+
+static void nothing(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
+{
+}
+
+/* Both tasks set it up. */
+static struct ftrace_ops shared = { .func = nothing };
 
 static void callback(u64 ip, u64 parent_ip, struct ftrace_ops *op, struct ftrace_regs *fregs)
 {
@@ -34,6 +42,7 @@ INIT
 
 TASK(0, owner)
 {
+	claim(!ftrace_set_filter_ips(&shared, &function, 1, true));
 	claim(!unregister_ftrace_function(freed));
 	ftrace_free_filter(freed);
 	kfree(freed);
@@ -41,6 +50,7 @@ TASK(0, owner)
 
 TASK(1, caller)
 {
+	claim(!ftrace_set_filter_ips(&shared, &function, 1, true));
 	claim(text_call(function, 5, 2) == 5 + 2 + 3);
 	/* Its stack stays as it is for ever. */
 	rcu_tasks_wait_begin();

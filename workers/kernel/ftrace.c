@@ -217,12 +217,36 @@ static void ftrace_sync_ipi(void *unused)
 	smp_rmb();
 }
 
+static void ftrace_code_lock(void)
+{
+	cpus_read_lock();
+	mutex_lock(&text_mutex);
+}
+
+static void ftrace_code_unlock(void)
+{
+	mutex_unlock(&text_mutex);
+	cpus_read_unlock();
+}
+
+/*
+ * An interrupt, also one that takes the CPU away, may have come between the load of the tracer
+ * and the call: whoever goes on there has the old one, however late, and must not call the new
+ * function. (Linux does without; our analysis.)
+ */
+static void wait_for_old_op(void)
+{
+	ftrace_code_unlock();
+	synchronize_rcu_tasks_rude();
+	synchronize_rcu_tasks();
+	ftrace_code_lock();
+}
+
 static void ftrace_modify_all_code(u32 command)
 {
 	bool update = command & FTRACE_UPDATE_TRACE_FUNC;
 
-	cpus_read_lock();
-	mutex_lock(&text_mutex);
+	ftrace_code_lock();
 	/* Sites that change call ftrace_caller for more than the one tracer, or for another. */
 	if (update)
 		update_ftrace_func(ftrace_text.list);
@@ -233,10 +257,11 @@ static void ftrace_modify_all_code(u32 command)
 		/* Every CPU passes the new tracer on before it can call the new function. */
 		smp_wmb();
 		on_each_cpu(ftrace_sync_ipi, NULL, true);
+		if (ftrace_trace_function != ftrace_text.stub)
+			wait_for_old_op();
 		update_ftrace_func(ftrace_trace_function);
 	}
-	mutex_unlock(&text_mutex);
-	cpus_read_unlock();
+	ftrace_code_unlock();
 }
 
 void ftrace_update_calls(void)

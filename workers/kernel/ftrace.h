@@ -92,7 +92,7 @@ int unregister_ftrace_function(struct ftrace_ops *ops);
  */
 int ftrace_set_filter_ips(struct ftrace_ops *ops, const u64 *ips, u32 count, bool reset);
 
-/* Give the filter back. Context: @ops is not registered. */
+/* Give the filter back. Context: @ops is not registered; task, may sleep. */
 void ftrace_free_filter(struct ftrace_ops *ops);
 
 /* The site that @ip lies in, or 0. Any context where RCU watches. */

@@ -142,6 +142,9 @@ void ftrace_free_filter(struct ftrace_ops *ops)
 {
 	ftrace_ops_init(ops);
 	mutex_lock(&ops->regex_lock);
+	/* Who unregistered it has waited only if it may be freed. */
+	if (ops->filter && !(READ_ONCE(ops->flags) & FTRACE_OPS_FL_DYNAMIC))
+		synchronize_rcu_tasks_rude();
 	kfree(ops->filter);
 	ops->filter = NULL;
 	mutex_unlock(&ops->regex_lock);
