@@ -50,9 +50,9 @@ static void call_direct_funcs(u64 ip, u64 parent_ip, struct ftrace_ops *op,
 static struct direct_table *make_table(u64 ip, ftrace_direct_t direct)
 {
 	u32 before = direct_functions ? direct_functions->count : 0;
-	struct direct_table *table = kzalloc(sizeof(*table) +
-					     (before + 1) * sizeof(struct direct_entry), GFP_KERNEL);
+	struct direct_table *table;
 
+	table = kzalloc(sizeof(*table) + (before + 1) * sizeof(struct direct_entry), GFP_KERNEL);
 	if (!table)
 		return NULL;
 	for (u32 n = 0; n < before; n++) {
