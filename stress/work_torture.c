@@ -55,6 +55,8 @@ struct work_torture {
 	u32 weight[WORK_OPERATIONS];
 	u32 nr_objects;
 	u32 longest;          /* delay of a timer, ticks */
+	u32 delay;            /* longest delay in a function, cycles */
+	u32 pad;
 	u64 objects;          /* struct shared_object[]: Python allocates, work_begin() fills */
 	u64 tasks_left;       /* atomic; the last one looks at the accounts */
 	u64 tokens;           /* that nobody has taken yet; atomic */
@@ -72,9 +74,20 @@ static struct work_torture *torture;
 static struct workqueue_struct *queues[3];
 static DECLARE_WAIT_QUEUE_HEAD(token_queue);
 
+/* As long as the low bits of the clock say: no CPU is in step with another. */
+static void spin_a_while(void)
+{
+	u64 start = machine_cycles();
+	u64 cycles = torture->delay ? start * 0x9e3779b9UL % torture->delay : 0;
+
+	while (machine_cycles() - start < cycles)
+		barrier();
+}
+
 static void enter(struct account *account)
 {
 	claim(!xchg(&account->running, 1UL), (u64)account, account->begun, account->ran);
+	spin_a_while();
 }
 
 static void leave(struct account *account)
@@ -112,7 +125,10 @@ static void kick_function(struct work_struct *work)
 {
 	struct shared_object *object = container_of(work, struct shared_object, kick);
 
-	WRITE_ONCE(object->seen, READ_ONCE(object->wanted));
+	u64 wanted = READ_ONCE(object->wanted);
+
+	spin_a_while();
+	WRITE_ONCE(object->seen, wanted);
 }
 
 static void delayed_function(struct work_struct *work)
@@ -130,9 +146,9 @@ static void irq_work_function(struct irq_work *work)
 	struct shared_object *object = container_of(work, struct shared_object, irq_work);
 
 	claim(irqs_disabled() && in_interrupt(), irqs_disabled(), in_interrupt());
-	enter(&object->irq_works);
 	atomic_inc(&torture->irq_works);
-	leave(&object->irq_works);
+	spin_a_while();
+	atomic_inc(&object->irq_works.ran);
 }
 
 static struct shared_object *object_at(u32 n)
@@ -250,6 +266,8 @@ static void short_fires(struct timer_list *timer)
 	claim(!READ_ONCE(object->freed), object->freed);
 	schedule_work(&object->work);
 	complete(&object->fired);
+	spin_a_while();
+	claim(!READ_ONCE(object->freed), object->freed);
 }
 
 static void short_works(struct work_struct *work)
@@ -257,7 +275,10 @@ static void short_works(struct work_struct *work)
 	struct short_object *object = container_of(work, struct short_object, work);
 
 	claim(!READ_ONCE(object->freed), object->freed);
+	spin_a_while();
 	mod_timer(&object->timer, jiffies + 1);
+	if (machine_cycles() % 4 == 0)
+		schedule_work(work);
 }
 
 /* Its timer and its work arm each other, whatever runs when they are shut down. */
@@ -276,6 +297,7 @@ static void live_shortly(struct work_task *task)
 	if (random_below(&task->random, 2))
 		wait_for_completion(&object->fired);
 	timer_shutdown_sync(&object->timer);
+	spin_a_while();
 	cancel_work_sync(&object->work);
 	WRITE_ONCE(object->freed, 1);
 	kfree(object);

@@ -14,6 +14,7 @@ OPTIONS = (
     Option("torturers", 0, "Tasks; 0 = two on each CPU.", minimum=0, maximum=100),
     Option("objects", 8, "Objects that all tasks share.", minimum=1, maximum=1000),
     Option("longest", 4, "Longest delay of a timer, ms.", minimum=0, maximum=1000),
+    Option("spin", 2000, "Longest delay in a function, cycles.", minimum=0),
     Option("arm", 30, "Weight of arming a timer.", minimum=0),
     Option("delete", 20, "Weight of deleting a timer.", minimum=0),
     Option("queue", 30, "Weight of queueing work on some CPU.", minimum=0),
@@ -48,6 +49,7 @@ def setup(run: Run) -> None:
     torture = machine.view(torture_at, "struct work_torture")[0]
     torture["weight"] = [options[name] for name in OPERATIONS]
     torture["longest"] = options["longest"]
+    torture["delay"] = options["spin"]
     torture["nr_objects"] = options["objects"]
     torture["objects"] = machine.alloc("struct shared_object", options["objects"])
     torture["tasks_left"] = torturers

@@ -18,6 +18,7 @@
 #include <kernel/rcu_tasks.h>
 #include <kernel/srcu.h>
 #include <kernel/stop_machine.h>
+#include <kernel/timer.h>
 #include <percpu.h>
 
 #define PARK_PATIENCE_NS 1000000000UL /* then a CPU whose tasks have not parked stays up */
@@ -178,6 +179,7 @@ static int takedown_cpu(unsigned int cpu)
 	}
 	while (!smp_load_acquire(&st->dead))
 		machine_relax_while(&st->dead, 0);
+	timers_dead_cpu(cpu);
 	return 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * A lock-free list of each CPU, and an interrupt for the first one on it.
  *
- * Source: Linux kernel/irq_work.c (v6.12).
+ * Source: Linux kernel/irq_work.c (v6.12). There, who is the first of two CPUs to have run the
+ * function makes the work idle, and irq_work_sync() misses the other one; here they are counted.
  */
 #include <finding.h>
 #include <kernel/balance.h>
@@ -15,8 +16,10 @@ static DEFINE_PER_CPU(struct llist_head, queue);
 /* False = somebody has it, whose run comes after this: the operation is a full barrier. */
 static bool claim_work(struct irq_work *work)
 {
-	return !(atomic_fetch_or(IRQ_WORK_PENDING | IRQ_WORK_BUSY, &work->flags) &
-		 IRQ_WORK_PENDING);
+	if (atomic_fetch_or(IRQ_WORK_PENDING, &work->flags) & IRQ_WORK_PENDING)
+		return false;
+	atomic_fetch_add(IRQ_WORK_BUSY, &work->flags);
+	return true;
 }
 
 bool irq_work_queue_on(struct irq_work *work, int cpu)
@@ -47,8 +50,7 @@ static void run_work(struct irq_work *work)
 	atomic_fetch_and(~IRQ_WORK_PENDING, &work->flags);
 	func(work);
 	check_balance(func, before);
-	/* Busy as long as somebody has queued it anew, maybe elsewhere. */
-	cmpxchg(&work->flags, IRQ_WORK_BUSY, 0);
+	atomic_sub_return(IRQ_WORK_BUSY, &work->flags);
 	machine_wake(&work->flags);
 }
 
@@ -74,8 +76,8 @@ __passed_over void irq_work_sync(struct irq_work *work)
 		report_finding(FINDING_BAD_CONTEXT, NULL, (u64)__builtin_return_address(0),
 			       cpu->preempt_count, cpu->irq_off, cpu->irq_depth);
 	before = wait_begin(WAIT_IRQ_WORK, work, 0);
-	/* Pairs with the clearing by run_work(): what func() did is seen. */
-	while ((flags = smp_load_acquire(&work->flags)) & IRQ_WORK_BUSY)
+	/* Pairs with the end of run_work(): what func() did is seen. */
+	while ((flags = smp_load_acquire(&work->flags)))
 		machine_relax_while(&work->flags, flags);
 	wait_end(before);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Run a function in an interrupt of this CPU, as soon as one can come. */
+/*
+ * Run a function in an interrupt of this CPU, as soon as one can come. What several CPUs queue may
+ * run on several at the same time: it is pending no more when its function begins.
+ */
 #ifndef KERNEL_IRQ_WORK_H
 #define KERNEL_IRQ_WORK_H
 
@@ -7,7 +10,7 @@
 #include <list.h>
 
 #define IRQ_WORK_PENDING 0x1  /* queued, and its function has not begun */
-#define IRQ_WORK_BUSY 0x2     /* queued, or its function runs */
+#define IRQ_WORK_BUSY 0x2     /* times that it is queued, or its function runs: a count from here */
 
 struct irq_work {
 	struct llist_node llist;
@@ -30,7 +33,7 @@ static inline bool irq_work_is_pending(const struct irq_work *work)
 
 static inline bool irq_work_is_busy(const struct irq_work *work)
 {
-	return READ_ONCE(work->flags) & IRQ_WORK_BUSY;
+	return READ_ONCE(work->flags);
 }
 
 /*

@@ -401,6 +401,29 @@ static void run_timers(void)
 	local_irq_enable();
 }
 
+/* Nothing runs there any more, so no function does. Nobody else ever holds two of the locks. */
+void timers_dead_cpu(u32 cpu)
+{
+	struct timer_base *base = this_cpu_ptr(bases), *dead = per_cpu_ptr(bases, cpu);
+	u32 irqs = local_irq_save();
+
+	raw_spin_lock(&base->lock);
+	raw_spin_lock(&dead->lock);
+	while (!list_empty(&dead->timers)) {
+		struct timer_list *timer;
+
+		timer = list_first_entry(&dead->timers, struct timer_list, entry);
+		__list_del(timer->entry.prev, timer->entry.next);
+		/* Who waits for the lock of the old base sees that it is another one. */
+		WRITE_ONCE(timer->flags, (timer->flags & ~TIMER_CPUMASK) | base->cpu);
+		enqueue_timer(base, timer);
+	}
+	program(base);
+	raw_spin_unlock(&dead->lock);
+	raw_spin_unlock(&base->lock);
+	local_irq_restore(irqs);
+}
+
 void timer_interrupt(void)
 {
 	/* What it was told has happened, so that it is told again. */

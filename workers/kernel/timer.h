@@ -85,6 +85,8 @@ u64 schedule_timeout_uninterruptible(u64 timeout);
 /* At least so long. May sleep. */
 void msleep(u32 ms);
 
+/* Called by cpu_hotplug.c: @cpu is down, and its timers expire on this one. */
+void timers_dead_cpu(u32 cpu);
 /* Called by irq.c with interrupts off: the moment has come, or another CPU has armed a timer. */
 void timer_interrupt(void);
 void timers_init(void);

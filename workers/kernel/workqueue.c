@@ -8,6 +8,7 @@
  * Source: Linux kernel/workqueue.c (v6.12), __queue_work(), try_to_grab_pending().
  */
 #include <error.h>
+#include <kernel/cpu_hotplug.h>
 #include <kernel/slab.h>
 #include <kernel/workqueue_internal.h>
 
@@ -50,16 +51,17 @@ static void init_queue(struct workqueue_struct *wq, u32 max_active)
 
 void workqueue_start(void)
 {
-	int cpu;
-
 	mutex_lock(&start_mutex);
 	if (!system_queue.nr_pwqs) {
 		init_queue(&system_queue, 0);
 		init_queue(&unbound_queue, 0);
+		cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "workqueue", pool_open, pool_close);
+		cpus_read_lock();
+		for (u32 cpu = 0; cpu < num_cpus(); cpu++)
+			pool_start(&pools[cpu]);
+		pool_start(&pools[UNBOUND_POOL]);
+		cpus_read_unlock();
 	}
-	for_each_online_cpu(cpu)
-		pool_start(&pools[cpu]);
-	pool_start(&pools[UNBOUND_POOL]);
 	mutex_unlock(&start_mutex);
 }
 
@@ -111,6 +113,12 @@ static struct pool_workqueue *lock_share(int cpu, struct workqueue_struct *wq,
 		raw_spin_unlock(&pool->lock);
 	}
 	raw_spin_lock(&pwq->pool->lock);
+	if (unlikely(pwq->pool->closed)) {
+		raw_spin_unlock(&pwq->pool->lock);
+		/* The first CPU never goes down. */
+		pwq = &wq->pwq[0];
+		raw_spin_lock(&pwq->pool->lock);
+	}
 	return pwq;
 }
 

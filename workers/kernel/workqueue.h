@@ -64,8 +64,11 @@ void delayed_work_timer_fn(struct timer_list *timer);
 extern struct workqueue_struct *system_wq, *system_unbound_wq;
 
 /*
- * Make the workers of all CPUs that are online, and the system's queues, unless they are there.
- * Context: task, may sleep. alloc_workqueue() does it, too.
+ * Make the workers of all CPUs, and the system's queues, unless they are there. Context: task,
+ * may sleep, without the lock of the set of CPUs. alloc_workqueue() does it, too.
+ *
+ * A CPU goes down when all its works have run; who queues on it meanwhile, or while it is down,
+ * has queued on CPU 0.
  */
 void workqueue_start(void);
 

@@ -27,6 +27,7 @@ struct worker_pool {
 	u32 lock;             /* of all below; interrupts off */
 	u32 id;               /* place in pools[]; never changes */
 	u32 ready;            /* 1 = it has workers; under start_mutex */
+	u32 closed;           /* 1 = its CPU goes down: works are for another one */
 	u32 nr_workers;
 	u32 nr_running;       /* workers that run something and do not sleep; bound pools only */
 	struct list_head works; /* to be run, the first one first */
@@ -94,6 +95,10 @@ void release_work(struct work_struct *work);
 
 /* The worker that this task is, or NULL. */
 struct worker *current_worker(void);
+
+/* Called by hotplug on @cpu, which takes no tasks: it goes down when all has run, or comes up. */
+int pool_close(unsigned int cpu);
+int pool_open(unsigned int cpu);
 
 /* Make the workers of @pool, unless it has some. Context: task. */
 void pool_start(struct worker_pool *pool);

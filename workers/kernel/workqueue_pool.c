@@ -9,11 +9,13 @@
  * Source: Linux kernel/workqueue.c (v6.12), worker_thread(), process_one_work(),
  * wq_worker_sleeping(). Flushers stand on a list here, not behind the work as works of their own.
  */
+#include <error.h>
 #include <kernel/balance.h>
 #include <kernel/kthread.h>
 #include <kernel/spinlock.h>
 #include <kernel/workqueue_internal.h>
 
+#define CLOSE_PATIENCE 2000   /* ticks until works of a CPU that goes down have ended */
 #define FIRST_WORKERS 2       /* of each pool: one that runs something, one for when it sleeps */
 
 struct worker_pool pools[POOLS];
@@ -309,6 +311,9 @@ static void make_worker(struct worker_pool *pool)
 	if (!task)
 		return;
 	worker->task = task;
+	/* Works of a CPU that goes down run until the last one has ended. */
+	if (!unbound)
+		kthread_set_per_cpu(task);
 	wake_up_process(task);
 }
 
@@ -318,11 +323,54 @@ void pool_start(struct worker_pool *pool)
 		return;
 	pool->ready = 1;
 	pool->id = pool - pools;
+	pool->closed = pool->id != UNBOUND_POOL && !cpu_online(pool->id);
 	INIT_LIST_HEAD(&pool->works);
 	INIT_LIST_HEAD(&pool->idle);
 	INIT_LIST_HEAD(&pool->flushers);
 	for (u32 n = 0; n < FIRST_WORKERS; n++)
 		make_worker(pool);
+}
+
+static bool is_idle(struct worker_pool *pool)
+{
+	u32 irqs = pool_lock(pool);
+	bool idle = list_empty(&pool->works);
+
+	for (u32 n = 0; n < pool->nr_workers; n++)
+		idle &= !pool->worker[n].current_work;
+	pool_unlock(pool, irqs);
+	return idle;
+}
+
+static void set_closed(struct worker_pool *pool, u32 closed)
+{
+	u32 irqs = pool_lock(pool);
+
+	pool->closed = closed;
+	pool_unlock(pool, irqs);
+}
+
+int pool_close(unsigned int cpu)
+{
+	struct worker_pool *pool = &pools[cpu];
+
+	if (!pool->ready)
+		return 0;
+	set_closed(pool, 1);
+	for (u32 ticks = 0; ticks < CLOSE_PATIENCE; ticks++) {
+		if (is_idle(pool))
+			return 0;
+		schedule_timeout_uninterruptible(1);
+	}
+	set_closed(pool, 0);
+	return -EBUSY;
+}
+
+int pool_open(unsigned int cpu)
+{
+	if (pools[cpu].ready)
+		set_closed(&pools[cpu], 0);
+	return 0;
 }
 
 /* Interrupts are off. The task is marked as blocked, and may have been woken since. */
