@@ -42,7 +42,9 @@ PLUMBING_FUNCTIONS = frozenset({
 PLUMBING_FILES = frozenset({
     "workers/kernel/finding.c", "workers/kernel/slab.c", "workers/kernel/sched.c",
     "workers/kernel/mutex.c", "workers/kernel/spinlock.c", "workers/kernel/completion.c",
-    "workers/kernel/rwsem.c",
+    "workers/kernel/rwsem.c", "workers/kernel/rwlock.c", "workers/kernel/percpu_rwsem.c",
+    "workers/kernel/seqlock.c", "workers/kernel/seqlock.h", "workers/kernel/rcu_sync.c",
+    "workers/kernel/refcount.c", "workers/kernel/refcount.h", "workers/kernel/kref.h",
     "workers/kernel/kthread.c",
 })
 # The file of places that the core's symbols know nothing of: the C library, mostly.
