@@ -34,6 +34,7 @@ EXHAUSTED = (
     "seqcount_mutex",
     "seqlock",
     "spinlock",
+    "srcu",
     "srcu_locked",
     "srcu_two",
     "text_poke",

@@ -183,8 +183,12 @@ void call_srcu(struct srcu_struct *ssp, struct rcu_head *head,
 
 u64 get_state_synchronize_srcu(struct srcu_struct *ssp)
 {
+	u64 cookie;
+
 	smp_mb(); /* The caller's removals before the sequence is read. */
-	return rcu_seq_snap(&ssp->seq);
+	cookie = rcu_seq_snap(&ssp->seq);
+	machine_cookie_taken(ssp, cookie);
+	return cookie;
 }
 
 u64 start_poll_synchronize_srcu(struct srcu_struct *ssp)
@@ -202,6 +206,7 @@ bool poll_state_synchronize_srcu(struct srcu_struct *ssp, u64 cookie)
 	if (!rcu_seq_done(&ssp->seq, cookie))
 		return false;
 	smp_mb(); /* The end before what the caller does next; pairs with rcu_seq_end(). */
+	machine_cookie_passed(ssp, cookie);
 	return true;
 }
 

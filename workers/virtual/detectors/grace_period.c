@@ -244,6 +244,17 @@ void machine_reader_ends(const void *domain)
 		reader->nesting--;
 }
 
+u32 grace_period_reader(u64 domain)
+{
+	for (u32 n = 0; n < nr_readers; n++) {
+		const struct reader *reader = &readers[n];
+
+		if (reader->nesting && reader->domain == domain && reader->task != ANY_TASK)
+			return reader->task;
+	}
+	return MAX_TASKS;
+}
+
 /* A place for one more of them, as if it were the only one of its task. */
 noinline void machine_mover_begins(const void *domain)
 {

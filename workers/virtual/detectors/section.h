@@ -49,6 +49,8 @@ static inline void section_switched(const struct vcpu *cpu)
 
 /* Of a run: no CPU is in a section that somebody could have to wait for. */
 void sections_begin(void);
+/* A task that is a reader of this domain, as far as is known who ends it; or MAX_TASKS. */
+u32 grace_period_reader(u64 domain);
 /* The beginning of the section that @cpu is in, as the other side of a finding; tsc 0 = none. */
 struct side section_side(const struct vcpu *cpu);
 

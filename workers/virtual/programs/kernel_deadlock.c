@@ -3,6 +3,7 @@
 #include "programs/kernel.h"
 
 #include "detectors/report.h"
+#include "detectors/section.h"
 
 #include <kernel/mutex.h>
 #include <kernel/rcu.h>
@@ -68,7 +69,7 @@ static void note_lock(struct waiting *waiting, const struct wait_note *note)
 
 static void note_what(struct waiting *waiting, const struct wait_note *note)
 {
-	u32 count;
+	u32 count, reader;
 
 	if (note->kind == WAIT_NONE)
 		return;
@@ -105,6 +106,9 @@ static void note_what(struct waiting *waiting, const struct wait_note *note)
 	case WAIT_SRCU:
 		waiting->what = WAITING_GRACE_PERIOD;
 		waiting->waits_for = first_cpu(note->value);
+		reader = grace_period_reader(note->object);
+		if (reader < MAX_TASKS)
+			wait_for_task(waiting, (u64)&the_machine->task[reader]);
 		break;
 	case WAIT_STOP_MACHINE:
 		waiting->what = WAITING_STOP_MACHINE;

@@ -110,10 +110,11 @@ void machine_relax_while(const u32 *word, u32 value)
 	await(word, value, ORDER_RELAXED, PC);
 }
 
-/* Here it costs nothing to wait. */
+/* Here it costs nothing to wait, unless a task that wakes cannot have the CPU meanwhile. */
 void machine_spin_while(const u32 *word, u32 value)
 {
-	await(word, value, ORDER_RELAXED, PC);
+	if (preempt_is_full())
+		await(word, value, ORDER_RELAXED, PC);
 }
 
 void machine_wait_clear(const u32 *word, u32 bits)
