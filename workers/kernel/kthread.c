@@ -4,6 +4,7 @@
 #include <kernel/balance.h>
 #include <kernel/completion.h>
 #include <kernel/kthread.h>
+#include <kernel/rcu_tasks_trace.h>
 #include <kernel/spinlock.h>
 
 static DEFINE_SPINLOCK(slots_lock);
@@ -111,6 +112,7 @@ void task_entry(struct task_struct *task)
 		local_irq_enable();
 		task->result = task->function(task->argument);
 		check_balance(task->function, TASK_BALANCE);
+		rcu_tasks_trace_exit(task->function);
 		if (task->user && atomic_dec_and_test(&the_machine->user_tasks)) {
 			cmpxchg(&the_machine->state, MACHINE_RUNNING, MACHINE_FINISHED);
 			machine_notify();

@@ -12,6 +12,7 @@
  * Source: kernel/rcu/tasks.h (v6.1). We differ: an interrupt that comes while a reader is ending
  * takes it for ended, where Linux tries again later; so nothing is polled.
  */
+#include <kernel/balance.h>
 #include <kernel/cpu_hotplug.h>
 #include <kernel/irq_work.h>
 #include <kernel/rcu_tasks_callbacks.h>
@@ -185,6 +186,14 @@ static void look_again(u32 cpu)
 	trace_cpu->csd.info = task;
 	/* The CPU is online, and the interrupt of the last grace period has been waited for. */
 	smp_call_function_single_async(cpu, &trace_cpu->csd);
+}
+
+void rcu_tasks_trace_exit(const void *function)
+{
+	const struct balance after = { .readers = READ_ONCE(current->trc_nesting) };
+
+	if (unlikely(after.readers))
+		report_unbalanced(function, TASK_BALANCE, after);
 }
 
 const struct task_struct *rcu_tasks_trace_holder(void)

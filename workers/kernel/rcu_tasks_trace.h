@@ -76,6 +76,9 @@ void rcu_barrier_tasks_trace(void);
 /* Before the first callback: make the kernel thread that runs them, if there is none. Task. */
 void rcu_tasks_trace_start(void);
 
+/* The running task's @function has returned: report a reader that it has left. */
+void rcu_tasks_trace_exit(const void *function);
+
 /* A task that holds a grace period; NULL = none. For who reports. */
 const struct task_struct *rcu_tasks_trace_holder(void);
 

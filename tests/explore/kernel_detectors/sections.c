@@ -4,6 +4,7 @@
 // expect -D PREEMPTION_LEFT_OFF: violated unbalanced
 // expect -D INTERRUPTS_LEFT_OFF: violated unbalanced
 // expect -D READER_LEFT: violated unbalanced
+// expect -D TRACE_READER_LEFT: violated unbalanced
 // expect -D LOCK_LEFT: violated unbalanced
 // expect -D MUTEX_LEFT: violated unbalanced
 // expect -D LEFT_BY_INTERRUPT: violated unbalanced
@@ -19,6 +20,7 @@
 #include <explore.h>
 #include <kernel/mutex.h>
 #include <kernel/rcu.h>
+#include <kernel/rcu_tasks_trace.h>
 #include <kernel/slab.h>
 #include <kernel/smp.h>
 
@@ -88,7 +90,9 @@ TASK(0, task)
 	mutex_unlock(&mutex);
 #endif
 #endif
-#if defined(PREEMPTION_LEFT_OFF)
+#if defined(TRACE_READER_LEFT)
+	rcu_read_lock_trace();
+#elif defined(PREEMPTION_LEFT_OFF)
 	preempt_disable();
 #elif defined(INTERRUPTS_LEFT_OFF)
 	local_irq_disable();

@@ -13,6 +13,7 @@
 #include <kernel/balance.h>
 #include <kernel/kthread.h>
 #include <kernel/rcu.h>
+#include <kernel/rcu_tasks_trace.h>
 
 struct explored_task kernel_tasks[MAX_EXPLORED_TASKS];
 
@@ -103,6 +104,7 @@ static s64 run_task(void *argument)
 	result = task->function(task->argument);
 	machine_reader_ends(TASK_READERS);
 	check_balance(task->function, TASK_BALANCE);
+	rcu_tasks_trace_exit(task->function);
 	if (result)
 		report_finding(FINDING_CLAIM, NULL, result);
 	rest(task - kernel_tasks);
