@@ -10,6 +10,7 @@
 #include "probe.h"
 
 #define JUDGE_SLOTS 16        /* probes that a call of one function can meet */
+#define JUDGE_TRACED 4        /* functions of one tracer */
 #define JUDGE_ALTERNATIVES 4  /* forms of a patch site, the unpatched one included */
 
 /* Of each CPU: NMIs, and interrupts by how deep they are nested: cross calls, and each line. */
@@ -50,7 +51,9 @@ struct slot_cpu {
 
 struct judge_function;
 
-/* One probe that comes and goes, always at the same place. */
+struct judged_tracer;
+
+/* One probe that comes and goes, always at the same place; or a tracer of functions. */
 struct judge_slot {
 	u64 generation;       /* GENERATION_*; atomic, whoever changes the probe */
 	u64 addr;             /* text address; Python */
@@ -59,10 +62,13 @@ struct judge_slot {
 	u32 disabled;         /* 1 = is registered disabled; Python */
 	u32 life;             /* enum slot_life; atomic */
 	s32 users;            /* of the kprobe: its registration and calls under way; atomic */
-	u32 pad;
+	u32 nr_traced;        /* a tracer: how many functions; 0 = a kprobe; Python */
 	char handler[24];     /* name, see probe_handlers.h; Python */
 	struct judge_function *nested; /* "reenter": what the handler calls; NULL = not judged */
 	struct kprobe *kprobe;/* NULL = not registered; who claimed the slot's life */
+	u64 traced[JUDGE_TRACED]; /* a tracer: its functions; Python */
+	u64 listed;           /* 1 = ... called by ftrace_caller, not by a trampoline; Python */
+	struct judged_tracer *tracer; /* NULL = not registered; who claimed the slot's life */
 	u64 judged;           /* sure misses of earlier registrations; who unregisters */
 	struct probe_record record;
 	struct slot_cpu cpu[MAX_CPUS];

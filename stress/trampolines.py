@@ -14,7 +14,7 @@ IMAGE = {"traced": 1000, "trampolines_kb": 256}
 OPTIONS = (
     Option("callers", 3, "Tasks on each CPU that call.", minimum=1, maximum=16),
     Option("tracers", 8, "Tasks that trace.", minimum=1, maximum=64),
-    Option("functions", 8, "Functions that are called.", minimum=1, maximum=1000),
+    Option("functions", 16, "Functions that are called.", minimum=1, maximum=1000),
     Option("tick", 150, "Period of the timer, us; it preempts.", minimum=20, maximum=1_000_000),
     Option("delay", 3000, "Longest time in a callback, cycles.", minimum=0),
     Option("pause", 100_000, "Longest time that a tracer stays, cycles.", minimum=0),

@@ -10,9 +10,19 @@ from testbed.scenario.check import (
     alternatives,
     check,
     check_probe,
+    check_tracer,
     function_named,
 )
-from testbed.scenario.model import CFunction, CTask, Interrupt, Operation, Probe, Scenario, Task
+from testbed.scenario.model import (
+    TRACERS,
+    CFunction,
+    CTask,
+    Interrupt,
+    Operation,
+    Probe,
+    Scenario,
+    Task,
+)
 
 MASK = 2**64 - 1
 
@@ -108,6 +118,28 @@ class ScenarioBuilder:
             _name_of(enters) if enters else "", returns & MASK, delay,
         )  # fmt: skip
         check_probe(probe)
+        self._probes.append(probe)
+        return probe
+
+    def ftrace(self, *functions: Function, trampoline: bool = True, delay: int = 0) -> Probe:
+        """Return a tracer, to be registered by a task: each call of a function hits it.
+
+        Args:
+            functions: from `function`; 1 to 4 that can be traced, such as "traced_sum".
+            trampoline: False = it has none of its own, and is always called by the list.
+            delay: how long its callback spins, cycles.
+        """
+        names = [_name_of(function) for function in functions]
+        for name in names:
+            if name not in self._functions:
+                raise ScenarioError(f"ftrace of {name}: it is not a function of this scenario")
+        if not names:
+            raise ScenarioError("ftrace: which functions?")
+        probe = Probe(
+            len(self._probes), names[0], handler=TRACERS[not trampoline], delay=delay,
+            others=tuple(names[1:]),
+        )  # fmt: skip
+        check_tracer(probe)
         self._probes.append(probe)
         return probe
 
@@ -214,11 +246,11 @@ class TaskBuilder:
         return Task(self._cpu, tuple(self._operations))
 
     def register(self, probe: Probe) -> TaskBuilder:
-        """Allocate a kprobe and register it."""
+        """Allocate a kprobe or tracer and register it."""
         return self._probes("register", probe)
 
     def unregister(self, probe: Probe) -> TaskBuilder:
-        """Unregister a kprobe and free it."""
+        """Unregister a kprobe or tracer and free it."""
         return self._probes("unregister", probe)
 
     def enable(self, probe: Probe) -> TaskBuilder:

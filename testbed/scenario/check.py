@@ -32,7 +32,7 @@ from testbed.text.model import (
 )  # fmt: skip
 
 __all__ = [
-    "HANDLERS", "ScenarioError", "alternatives", "check", "check_probe", "closure",
+    "HANDLERS", "ScenarioError", "alternatives", "check", "check_probe", "check_tracer", "closure",
     "function_named", "modules", "own_image", "places", "site_of", "unloadable",
 ]  # fmt: skip
 
@@ -40,6 +40,7 @@ __all__ = [
 HANDLERS = ("count", "delay", "reenter", "skip", "post_count", "unregister_elsewhere")
 
 MAX_TASKS, MAX_PROBES, MAX_MET = 32, 64, 16  # SCENARIO_TASKS, SCENARIO_PROBES, JUDGE_SLOTS
+MAX_TRACED = 4  # JUDGE_TRACED
 MAX_CPUS = 64
 MAX_INTERRUPTS, MAX_LINES = 32, 8  # SCENARIO_INTERRUPTS, IRQ_LINES
 MAX_INTERRUPT_TIMES = 255
@@ -144,6 +145,20 @@ def check_probe(probe: Probe) -> None:
             )
 
 
+def check_tracer(probe: Probe) -> None:
+    """Raise ScenarioError if the tracer `probe` cannot be registered, or not be judged."""
+    here = f"ftrace of {', '.join(probe.traced)}"
+    if len(probe.traced) > MAX_TRACED or len(set(probe.traced)) < len(probe.traced):
+        raise ScenarioError(f"{here}: 1 to {MAX_TRACED} functions, each once")
+    for name in probe.traced:
+        if not function_named(name).flags & FunctionFlag.TRACED:
+            able = [one.name for one in own_image().functions if one.flags & FunctionFlag.TRACED]
+            raise ScenarioError(f"{here}: {name} cannot be traced; there are {', '.join(able)}")
+        called = set(closure(name)[1:]) & set(probe.traced)
+        if called:
+            raise ScenarioError(f"{here}: {name} calls {min(called)}: a call would hit it twice")
+
+
 def check(scenario: Scenario) -> None:
     """Raise ScenarioError if `scenario` is surely not meant so."""
     for problem in _problems(scenario):
@@ -162,7 +177,7 @@ def _problems(scenario: Scenario) -> Iterator[str]:
     if len(scenario.probes) > MAX_PROBES:
         yield f"{len(scenario.probes)} probes: a scenario has at most {MAX_PROBES}"
     for name in scenario.functions:
-        met = [p for p in scenario.probes if p.function in closure(name)]
+        met = [p for p in scenario.probes if {p.function, *p.traced} & set(closure(name))]
         if len(met) > MAX_MET:
             yield f"{name}: a call of it meets {len(met)} probes, at most {MAX_MET} are judged"
     for number, task in enumerate(scenario.tasks):
@@ -171,7 +186,10 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         if isinstance(task, Task):
             yield from _problems_of_task(scenario, number, task)
     yield from _interrupts(scenario)
+    traced = {name for probe in scenario.probes for name in probe.traced}
     for probe in scenario.probes:
+        if probe.enters and traced & set(closure(probe.enters)):
+            yield f"enters={probe.enters}: it is traced, and a handler's calls are not judged so"
         if probe.enters and unloadable(scenario, probe.enters):
             yield f"enters={probe.enters}: a handler does not hold the module, which is unloaded"
     for interrupt in scenario.interrupts:
@@ -309,6 +327,9 @@ def _values(scenario: Scenario, operation: Operation) -> Iterator[str]:
         yield f"cpu={operation.cpu}: its CPUs are 0 to {scenario.cpus - 1}"
     if not all(0 <= value < 2**64 for value in (operation.a, operation.b)):
         yield f"a={operation.a}, b={operation.b}: arguments are numbers of 64 bits"
+    tracers = [number for number in operation.probes if scenario.probes[number].traced]
+    if tracers and operation.name not in ("register", "unregister"):
+        yield f"p{tracers[0]} is a tracer, which is registered and unregistered, and nothing else"
     most = VOCABULARY[operation.name].probes
     count = len(operation.probes)
     if count > most or (count == 0) != (most == 0):

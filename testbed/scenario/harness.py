@@ -119,7 +119,9 @@ def _counters(scenario: Scenario, tables: Tables) -> Iterator[tuple[str, int]]:
         if any(one.nmi == nmi for one in scenario.interrupts):
             yield shown, int(taken[tables.interrupts["nmi"] == nmi].sum())
     if scenario.probes:
-        yield "hits", int(tables.probes["record"]["cpu"]["hits"].sum())
+        traced = tables.probes["nr_traced"] > 0
+        hits = tables.probes["record"]["cpu"]["hits"].sum() + tables.probes["hits"][traced].sum()
+        yield "hits", int(hits)
     for shown, name in (
         ("misuses by a race of tasks", "misuses"), ("injected failures", "refused"),
         ("left over", "tidied"), ("module not there, or held", "absent"),

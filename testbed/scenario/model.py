@@ -66,6 +66,9 @@ class Kind:
 
 BATCH = 8  # SCENARIO_BATCH
 
+# A tracer is called by a trampoline of its own, or by the list of all.
+TRACERS = ("trace", "trace_list")
+
 VOCABULARY: dict[str, Kind] = {
     "register": Kind(probes=1),
     "unregister": Kind(probes=1),
@@ -96,16 +99,17 @@ VOCABULARY: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Probe:
-    """A kprobe that tasks register and unregister.
+    """A kprobe, or a tracer of functions, that tasks register and unregister.
 
     Attributes:
         number: its place in the scenario.
         function, offset: where it is put, bytes from the start of the function.
-        handler: one of `check.HANDLERS`.
+        handler: one of `check.HANDLERS`; of a tracer one of `TRACERS`.
         enabled: how it is registered.
         enters: the function that a "reenter" handler calls.
         returns: what a "skip" handler makes the function return.
-        delay: how long a "delay" handler spins, cycles.
+        delay: how long a "delay" handler, or a tracer's, spins, cycles.
+        others: a tracer's further functions.
     """
 
     number: int
@@ -116,6 +120,12 @@ class Probe:
     enters: str = ""
     returns: int = 0
     delay: int = 0
+    others: tuple[str, ...] = ()
+
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """The functions of a tracer, () for a kprobe."""
+        return (self.function, *self.others) if self.handler in TRACERS else ()
 
     def __repr__(self) -> str:
         return _short(self, vars(self), _defaults(Probe))
@@ -261,7 +271,10 @@ def _source(scenario: Scenario) -> Iterator[str]:
     for name in scenario.functions:
         yield f"    {names[name]} = m.function({name!r})"
     for probe in scenario.probes:
-        yield f"    {probe} = m.kprobe({', '.join(_probe_arguments(probe, names))})"
+        if probe.traced:
+            yield f"    {probe} = m.ftrace({', '.join(_tracer_arguments(probe, names))})"
+        else:
+            yield f"    {probe} = m.kprobe({', '.join(_probe_arguments(probe, names))})"
     for role in ("before", "after"):
         code = getattr(scenario, role)
         if code is not None:
@@ -286,6 +299,14 @@ def _probe_arguments(probe: Probe, names: dict[str, str]) -> Iterator[str]:
         value = getattr(probe, field)
         if field not in ("number", "function") and value != default:
             yield f"{field}={names[value] if field == 'enters' else repr(value)}"
+
+
+def _tracer_arguments(probe: Probe, names: dict[str, str]) -> Iterator[str]:
+    yield from (names[name] for name in probe.traced)
+    if probe.handler != TRACERS[0]:
+        yield "trampoline=False"
+    if probe.delay:
+        yield f"delay={probe.delay}"
 
 
 def _task_source(

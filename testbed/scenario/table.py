@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from testbed.layout import Layout
 from testbed.scenario.check import closure, function_named, modules, site_of, unloadable
 from testbed.scenario.model import (
+    TRACERS,
     VOCABULARY,
     CFunction,
     CTask,
@@ -111,7 +112,8 @@ def _module(scenario: Scenario, operation: Operation) -> int:
     """Return the number of the module that an operation unloads or loads, or has to hold."""
     if operation.module:
         return modules().index(operation.module)
-    names = [scenario.probes[number].function for number in operation.probes]
+    probes = [scenario.probes[number] for number in operation.probes]
+    names = [name for probe in probes for name in (probe.function, *probe.others)]
     names += [operation.function] if operation.function else []
     return max((unloadable(scenario, name) for name in names), default=0)
 
@@ -186,7 +188,11 @@ def _write_probes(machine: Memory, scenario: Scenario, tables: Tables) -> None:
             and set(closure(other.function)) & {probe.function}
             for other in scenario.probes
         )  # fmt: skip
-        slot["passes"] = probe.offset in function.once and not skipping
+        slot["passes"] = (probe.offset in function.once or bool(probe.traced)) and not skipping
+        for n, name in enumerate(probe.traced):
+            slot["traced"][n] = function_named(name).addr
+        slot["nr_traced"] = len(probe.traced)
+        slot["listed"] = bool(probe.traced) and probe.handler != TRACERS[0]
         record = slot["record"]
         record["delay_cycles"], record["skip_value"] = probe.delay, probe.returns
         if probe.enters:
@@ -202,7 +208,7 @@ def _write_functions(machine: Memory, scenario: Scenario, tables: Tables) -> Non
     for entry, name in zip(tables.functions, scenario.functions, strict=True):
         function, site = function_named(name), site_of(name)
         entry["addr"], entry["nr_alternatives"] = function.addr, 1
-        met = [probe for probe in scenario.probes if probe.function in closure(name)]
+        met = [p for p in scenario.probes if {p.function, *p.traced} & set(closure(name))]
         entry["nr_slots"] = len(met)
         for n, probe in enumerate(met):
             entry["slot"][n] = _at(

@@ -98,7 +98,7 @@ void ftrace_free_filter(struct ftrace_ops *ops);
 /* The site that @ip lies in, or 0. Any context where RCU watches. */
 u64 ftrace_location(u64 ip);
 
-/* Called by text.c for a module that comes or goes; may sleep. */
+/* Called by text.c for a module that is coming, or going; may sleep. */
 void ftrace_module_init(int module);
 void ftrace_release_mod(int module);
 

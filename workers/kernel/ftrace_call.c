@@ -17,13 +17,15 @@ struct ftrace_stats ftrace_stats __statistics;
  */
 static u32 trace_recursion[MAX_TASKS];
 
-enum trace_context { TRACE_TASK = 0x1, TRACE_IRQ = 0x2, TRACE_NMI = 0x4 };
+#define TRACE_TASK 0x1
+#define TRACE_NMI 0x2
+#define TRACE_IRQ(depth) (0x2u << ((depth) < 30 ? (depth) : 30)) /* depth: 1 or more */
 
 static u32 trace_context(void)
 {
 	if (in_nmi())
 		return TRACE_NMI;
-	return in_interrupt() ? TRACE_IRQ : TRACE_TASK;
+	return in_interrupt() ? TRACE_IRQ(this_cpu()->irq_depth) : TRACE_TASK;
 }
 
 /* 0 = a callback runs in this context already. */

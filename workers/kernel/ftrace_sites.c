@@ -49,7 +49,16 @@ static void insert(struct ftrace_page *page)
 	rcu_assign_pointer(*place, page);
 }
 
-static int add_module(int module)
+static bool is_known(int module)
+{
+	const struct ftrace_page *page = ftrace_pages;
+
+	while (page && page->module != module)
+		page = page->next;
+	return page;
+}
+
+static int make_pages(int module)
 {
 	u32 next = 0;
 
@@ -66,16 +75,24 @@ static int add_module(int module)
 	return 0;
 }
 
+/* One that begins to go after this has its pages taken out when ftrace_lock is free. */
+static int add_module(int module)
+{
+	u32 state = READ_ONCE(the_machine->text.module[module].state);
+
+	if (is_known(module) || (state != MODULE_LIVE && state != MODULE_COMING))
+		return 0;
+	return make_pages(module);
+}
+
 int ftrace_sites_init(void)
 {
 	int error = 0;
 
 	if (sites_known)
 		return 0;
-	for (u32 n = 0; n < the_machine->text.nr_modules && !error; n++) {
-		if (the_machine->text.module[n].state == MODULE_LIVE)
-			error = add_module(n);
-	}
+	for (u32 n = 0; n < the_machine->text.nr_modules && !error; n++)
+		error = add_module(n);
 	if (!error && !ftrace_pages)
 		error = -ENOENT;
 	sites_known = !error;

@@ -76,8 +76,7 @@ static enum slot_state sure_of_both(enum slot_state slot, enum slot_state all)
 	return all == SLOT_ON || slot == SLOT_OFF || slot == SLOT_DISABLED ? slot : all;
 }
 
-/* Who meets a probe now: a task, an interrupt of a CPU, one that came into that, or an NMI. */
-static u32 context_here(void)
+u32 judge_context(void)
 {
 	const struct cpu *cpu = this_cpu();
 
@@ -105,8 +104,9 @@ static enum slot_state state_since(const struct snapshot *before, u32 n,
 	u64 generation = smp_load_acquire(&slot->generation);
 	u64 armed = smp_load_acquire(&judge_armed);
 
+	/* Tracers are not disarmed with the probes. */
 	return sure_of_both(sure_state(before->generation[n], generation),
-			    sure_state(before->armed, armed));
+			    slot->nr_traced ? SLOT_ON : sure_state(before->armed, armed));
 }
 
 static void judge_hits(const struct judge_slot *slot, enum slot_state state, u64 hits)
@@ -182,7 +182,7 @@ static void judge_result(const struct judge_function *function, const struct jud
  */
 static void nested_begin(const struct judge_function *function, struct snapshot *before)
 {
-	take_snapshot(before, function, context_here());
+	take_snapshot(before, function, judge_context());
 	for (u32 n = 0; n < function->nr_slots; n++) {
 		struct judge_slot *slot = function->slot[n];
 
@@ -192,7 +192,7 @@ static void nested_begin(const struct judge_function *function, struct snapshot 
 
 static void nested_end(const struct judge_function *function, const struct snapshot *before)
 {
-	u32 context = context_here();
+	u32 context = judge_context();
 
 	for (u32 n = 0; n < function->nr_slots; n++) {
 		struct judge_slot *slot = function->slot[n];
@@ -230,7 +230,7 @@ static bool judge_missed_call(const struct judge_function *function,
 bool judge_call(const struct judge_function *function, const struct judged_call *call)
 {
 	struct snapshot before;
-	u32 context = context_here();
+	u32 context = judge_context();
 	bool armed = false;
 	u64 result;
 
@@ -294,7 +294,7 @@ static int judged_pre_handler(struct kprobe *p, struct pt_regs *regs)
 	/* Before the slot: freed memory does not point to it. */
 	slab_check(p, sizeof(*p));
 	slot = container_of(p->data, struct judge_slot, record);
-	this_cpu_add(&slot->hits[context_here()], 1);
+	this_cpu_add(&slot->hits[judge_context()], 1);
 	if (slot->nested)
 		nested_begin(slot->nested, &before);
 	result = probe_handler_named(slot->handler)->pre_handler(p, regs);

@@ -29,6 +29,9 @@ void generation_settle(u64 *generation, enum slot_state state);
 /* The generation of all probes together: SLOT_DISABLED after disarm_all_kprobes(). */
 extern u64 judge_armed;
 
+/* Who meets a probe now: a task, an interrupt of a CPU, one that came into that, or an NMI. */
+u32 judge_context(void);
+
 /* Fill in a zeroed kprobe so that its hits and misses can be judged. -ENOENT = no such handler. */
 int judge_prepare(struct kprobe *p, struct judge_slot *slot);
 

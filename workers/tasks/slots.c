@@ -9,6 +9,7 @@
 #include <kernel/slab.h>
 #include <kernel/text_poke.h>
 #include <tasks/slots.h>
+#include <tasks/tracers.h>
 
 static bool claim_life(struct judge_slot *slot, u32 from, u32 to)
 {
@@ -89,6 +90,9 @@ int slots_register(struct judge_slot *slots[], u32 count)
 		if (claim_life(slots[n], SLOT_FREE, SLOT_REGISTERING))
 			claimed[taken++] = slots[n];
 	}
+	/* Tracers come alone. */
+	if (taken && slot_is_tracer(claimed[0]))
+		return tracer_register(claimed[0]);
 	error = register_claimed(claimed, taken);
 	return error ? error : (int)taken;
 }
@@ -105,11 +109,17 @@ u32 slots_unregister(struct judge_slot *slots[], u32 count)
 {
 	struct judge_slot *claimed[SLOTS_BATCH];
 	struct kprobe *probes[SLOTS_BATCH];
-	u32 taken = 0;
+	u32 taken = 0, tracers = 0;
 
 	for (u32 n = 0; n < count && n < SLOTS_BATCH; n++) {
-		if (claim_life(slots[n], SLOT_REGISTERED, SLOT_UNREGISTERING))
+		if (!claim_life(slots[n], SLOT_REGISTERED, SLOT_UNREGISTERING))
+			continue;
+		if (slot_is_tracer(slots[n])) {
+			tracer_unregister(slots[n]);
+			tracers++;
+		} else {
 			claimed[taken++] = slots[n];
+		}
 	}
 	for (u32 n = 0; n < taken; n++) {
 		generation_change(&claimed[n]->generation);
@@ -119,7 +129,7 @@ u32 slots_unregister(struct judge_slot *slots[], u32 count)
 	unregister_kprobes(probes, taken);
 	for (u32 n = 0; n < taken; n++)
 		end_life(claimed[n], probes[n]);
-	return taken;
+	return taken + tracers;
 }
 
 /* An error is right if the probe was unregistered meanwhile, or its text is gone. */
@@ -199,20 +209,35 @@ void slots_disarm_all(void)
 	generation_settle(&judge_armed, SLOT_DISABLED);
 }
 
+/* Does the slot lose anything with @module? */
+static bool slot_is_in(const struct judge_slot *slot, int module)
+{
+	bool found = text_module_at(slot->addr) == module;
+
+	for (u32 n = 0; n < slot->nr_traced; n++)
+		found |= text_module_at(slot->traced[n]) == module;
+	return found;
+}
+
+/* A tracer of several functions may still be hit by the others. */
+static enum slot_state state_unloaded(const struct judge_slot *slot, int error)
+{
+	return error || slot->nr_traced > 1 ? SLOT_CHANGING : SLOT_DISABLED;
+}
+
 int slots_unload(struct judge_slot *slots, u32 count, int module)
 {
 	int error;
 
 	for (u32 n = 0; n < count; n++) {
-		if (text_module_at(slots[n].addr) == module)
+		if (slot_is_in(&slots[n], module))
 			generation_change(&slots[n].generation);
 	}
 	error = text_module_unload(module);
 	/* Unloaded, none of its probes is hit; but it may be back before a change is over. */
 	for (u32 n = 0; n < count; n++) {
-		if (text_module_at(slots[n].addr) == module)
-			generation_settle(&slots[n].generation,
-					  error ? SLOT_CHANGING : SLOT_DISABLED);
+		if (slot_is_in(&slots[n], module))
+			generation_settle(&slots[n].generation, state_unloaded(&slots[n], error));
 	}
 	return error;
 }
