@@ -37,7 +37,8 @@ void rcu_tasks_qs(void);
 void rcu_tasks_wait_begin(void);
 void rcu_tasks_wait_end(void);
 
-/* A task that holds a grace period; NULL = none. For who reports. */
+/* A task that holds a grace period, or one of tasks-trace; NULL = none. For who reports. */
 const struct task_struct *rcu_tasks_holder(void);
+const struct task_struct *rcu_tasks_trace_holder(void);
 
 #endif

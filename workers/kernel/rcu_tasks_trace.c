@@ -15,6 +15,7 @@
 #include <kernel/balance.h>
 #include <kernel/cpu_hotplug.h>
 #include <kernel/irq_work.h>
+#include <kernel/rcu_tasks.h>
 #include <kernel/rcu_tasks_callbacks.h>
 #include <kernel/rcu_tasks_trace.h>
 #include <kernel/sched.h>

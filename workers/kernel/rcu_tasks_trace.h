@@ -79,9 +79,6 @@ void rcu_tasks_trace_start(void);
 /* The running task's @function has returned: report a reader that it has left. */
 void rcu_tasks_trace_exit(const void *function);
 
-/* A task that holds a grace period; NULL = none. For who reports. */
-const struct task_struct *rcu_tasks_trace_holder(void);
-
 /* Called by the scheduler, interrupts off: @task loses its CPU in a reader. */
 void rcu_tasks_trace_switched_out(struct task_struct *task);
 

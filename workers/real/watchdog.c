@@ -12,7 +12,6 @@
 #include <finding.h>
 #include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
-#include <kernel/rcu_tasks_trace.h>
 #include <kernel/smp.h>
 #include <memory.h>
 #include <stdio.h>

@@ -8,7 +8,6 @@
 #include <kernel/mutex.h>
 #include <kernel/rcu.h>
 #include <kernel/rcu_tasks.h>
-#include <kernel/rcu_tasks_trace.h>
 #include <kernel/rwlock.h>
 #include <kernel/rwsem.h>
 #include <kernel/seqlock.h>
