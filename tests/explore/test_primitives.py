@@ -22,6 +22,7 @@ PRIMITIVES = stress_folder() / "primitives"
 EXHAUSTED = (
     "completion",
     "completion_irq",
+    "cross_call_busy",
     "cross_call_lock",
     "cross_call_two",
     "device",
