@@ -69,11 +69,47 @@ static void note_woken(struct cpu *cpu)
 	machine_wake(&cpu->woken);
 }
 
-/* The running task gave its CPU up, could go on, and has nothing that others need. */
+static bool keeps_cpu(const struct task_struct *task)
+{
+	return unlikely(task->keeps || task->trc_nesting);
+}
+
+/*
+ * The running task gave its CPU up, could go on, and has nothing that others need. While one
+ * sleeps here that keeps the CPU, it may be what that waits for.
+ */
 static bool parks(const struct cpu *cpu, const struct task_struct *task)
 {
-	return unlikely(cpu->leaving) && task->class == TASK_NORMAL && !task->keeps &&
-	       !(READ_ONCE(task->kthread) & KTHREAD_PER_CPU);
+	return unlikely(cpu->leaving) && task->class == TASK_NORMAL && !keeps_cpu(task) &&
+	       !cpu->keepers && !(READ_ONCE(task->kthread) & KTHREAD_PER_CPU);
+}
+
+/* Under runqueue_lock of this CPU. */
+static void take_back_aside(struct cpu *cpu)
+{
+	struct list_head *aside = this_cpu_ptr(tasks_aside), *at, *next;
+
+	for (at = aside->next; at != aside; at = next) {
+		struct task_struct *task = container_of(at, struct task_struct, run);
+
+		next = at->next;
+		if (!takes_task(cpu, task))
+			continue;
+		list_del(at);
+		enqueue(cpu, task);
+		cpu->preempt_work |= PREEMPT_WORK_RESCHED;
+	}
+}
+
+/* While @task sleeps its CPU stays: it could not let go of what it has on another one. */
+static bool note_keeper(struct cpu *cpu, const struct task_struct *task)
+{
+	if (likely(!keeps_cpu(task)))
+		return false;
+	cpu->keepers++;
+	if (unlikely(cpu->leaving == CPU_ASKS_TASKS))
+		take_back_aside(cpu);
+	return true;
 }
 
 /* A stopper that can run goes first, then whoever waits longest. */
@@ -115,7 +151,7 @@ static void __schedule(bool preempt)
 
 		if (blocks) {
 			dequeue(cpu, prev);
-			keeps = prev->keeps;
+			keeps = note_keeper(cpu, prev);
 		} else if (!preempt && parks(cpu, prev)) {
 			dequeue(cpu, prev);
 			put_aside(cpu, prev);
@@ -135,9 +171,6 @@ static void __schedule(bool preempt)
 		trace_event(EVENT_SWITCH, next->index, preempt);
 		WRITE_ONCE(cpu->curr, next);
 	}
-	/* While it sleeps this CPU stays: it could not let go of what it has on another one. */
-	if (unlikely(keeps))
-		cpu->keepers++;
 	raw_spin_unlock(&cpu->runqueue_lock);
 	if (next != prev)
 		machine_switch(prev, next);
@@ -374,21 +407,11 @@ void wait_end(struct wait_note before)
 static void set_leaving(enum cpu_leaving leaving)
 {
 	struct cpu *cpu = this_cpu();
-	struct list_head *aside = this_cpu_ptr(tasks_aside), *at, *next;
 	u32 flags = local_irq_save();
 
 	raw_spin_lock(&cpu->runqueue_lock);
 	WRITE_ONCE(cpu->leaving, leaving);
-	for (at = aside->next; at != aside; at = next) {
-		struct task_struct *task = container_of(at, struct task_struct, run);
-
-		next = at->next;
-		if (!takes_task(cpu, task))
-			continue;
-		list_del(at);
-		enqueue(cpu, task);
-		cpu->preempt_work |= PREEMPT_WORK_RESCHED;
-	}
+	take_back_aside(cpu);
 	raw_spin_unlock(&cpu->runqueue_lock);
 	local_irq_restore(flags);
 }
@@ -423,7 +446,7 @@ void sched_cpu_dying(void)
 
 void sched_cpu_starting(void)
 {
-	this_cpu()->preempt_work = 0;
+	this_cpu()->preempt_work &= PREEMPT_WORK_SOFTIRQS;
 	set_leaving(CPU_CLOSED);
 }
 
