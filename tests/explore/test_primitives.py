@@ -59,8 +59,8 @@ RUNS = 6_000
 # Of those with long runs: workers, and interrupts of every CPU.
 RUNS_OF_LONG = 1_000
 LONG = ("srcu_acceleration", "srcu_callbacks", "srcu_cleanup", "srcu_nested", "srcu_updown",
-        "hotplug_call", "hotplug_gone", "hotplug_poke", "hotplug_rcu", "hotplug_states",
-        "hotplug_stop", "hotplug_wake")  # fmt: skip
+        "hotplug_call", "hotplug_gone", "hotplug_poke", "hotplug_rcu", "hotplug_srcu",
+        "hotplug_states", "hotplug_stop", "hotplug_timer", "hotplug_wake")  # fmt: skip
 RUNS_WITH_BUG = 100_000
 
 # Longer than anything here takes on a busy machine.

@@ -446,7 +446,6 @@ void sched_cpu_dying(void)
 
 void sched_cpu_starting(void)
 {
-	this_cpu()->preempt_work &= PREEMPT_WORK_SOFTIRQS;
 	set_leaving(CPU_CLOSED);
 }
 

@@ -10,6 +10,7 @@
 #include <error.h>
 #include <finding.h>
 #include <kernel/balance.h>
+#include <kernel/irq_work.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <percpu.h>
@@ -293,4 +294,5 @@ void sync_each_cpu(void)
 void smpcfd_dying_cpu(void)
 {
 	generic_smp_call_function_interrupt();
+	irq_work_run();
 }

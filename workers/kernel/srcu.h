@@ -27,6 +27,7 @@
 #include <kernel/rcu.h>
 #include <kernel/rcu_segcblist.h>
 #include <kernel/rcu_seq.h>
+#include <kernel/sched.h>
 #include <kernel/workqueue.h>
 
 /* What kind of readers a domain has: the first one decides, others are reported. */
@@ -173,6 +174,7 @@ static inline u32 srcu_read_lock(struct srcu_struct *ssp)
 	u32 idx;
 
 	__srcu_check_flavor(ssp, SRCU_READ_FLAVOR_NORMAL);
+	task_keeps_cpu();
 	idx = __srcu_read_lock(ssp);
 	machine_reader_begins(ssp);
 	return idx;
@@ -182,6 +184,7 @@ static inline void srcu_read_unlock(struct srcu_struct *ssp, u32 idx)
 {
 	machine_reader_ends(ssp);
 	__srcu_read_unlock(ssp, idx);
+	task_lets_cpu_go();
 }
 
 /* The same, of a domain whose readers may be NMIs: all of them have to say so. */
@@ -190,6 +193,7 @@ static inline u32 srcu_read_lock_nmisafe(struct srcu_struct *ssp)
 	u32 idx;
 
 	__srcu_check_flavor(ssp, SRCU_READ_FLAVOR_NMI);
+	task_keeps_cpu();
 	idx = __srcu_read_lock(ssp);
 	machine_reader_begins(ssp);
 	return idx;
@@ -199,12 +203,14 @@ static inline void srcu_read_unlock_nmisafe(struct srcu_struct *ssp, u32 idx)
 {
 	machine_reader_ends(ssp);
 	__srcu_read_unlock(ssp, idx);
+	task_lets_cpu_go();
 }
 
 /**
  * srcu_down_read() - enter a section that another task may leave, also on another CPU
  *
- * Like a semaphore's. Context: task or interrupt; srcu_up_read() any but NMI.
+ * Like a semaphore's; nobody keeps a CPU up for it. Context: task or interrupt; srcu_up_read()
+ * any but NMI.
  */
 static inline u32 srcu_down_read(struct srcu_struct *ssp)
 {
@@ -236,6 +242,7 @@ static inline u32 srcu_read_lock_fast(struct srcu_struct *ssp)
 	u32 idx;
 
 	__srcu_check_flavor(ssp, SRCU_READ_FLAVOR_FAST);
+	task_keeps_cpu();
 	idx = READ_ONCE(ssp->idx);
 	this_cpu_add(&this_srcu_data(ssp)->lock[idx], 1);
 	barrier(); /* The count before the section, in the code; see srcu_readers_are_gone(). */
@@ -248,6 +255,7 @@ static inline void srcu_read_unlock_fast(struct srcu_struct *ssp, u32 idx)
 	machine_reader_ends(ssp);
 	barrier(); /* The section before the count, in the code. */
 	__srcu_count_unlock(ssp, idx);
+	task_lets_cpu_go();
 }
 
 #define srcu_dereference(p, ssp) smp_load_acquire(&(p))

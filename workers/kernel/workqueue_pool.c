@@ -66,10 +66,16 @@ static bool needs_worker(const struct worker_pool *pool)
 	return !list_empty(&pool->works) && !pool->nr_running;
 }
 
+/* Of an unbound pool one that can run: those whose CPU is down are heard when it is up. */
 static void wake_idle_worker(struct worker_pool *pool)
 {
-	if (!list_empty(&pool->idle))
-		wake_up_process(list_first_entry(&pool->idle, struct worker, idle)->task);
+	struct worker *worker;
+
+	list_for_each_entry(worker, &pool->idle, idle) {
+		wake_up_process(worker->task);
+		if (likely(READ_ONCE(cpu_at(worker->task->cpu)->leaving) < CPU_CLOSED))
+			break;
+	}
 }
 
 static void activate(struct pool_workqueue *pwq, struct work_struct *work)
@@ -197,7 +203,10 @@ static void run_work(struct worker *worker, struct work_struct *work)
 	(void)xchg(&work->flags, 0);
 	machine_wake(&work->flags);
 	pool_unlock(pool, 0);
+	/* Its CPU goes down when it is done: nobody else would go on with it. */
+	task_keeps_cpu();
 	call_work(pwq->wq, work, worker->current_func);
+	task_lets_cpu_go();
 	pool_lock(pool);
 	worker->current_work = NULL;
 	worker->current_func = NULL;
