@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A reader of SRCU sleeps in its section while its CPU is down, and is waited for. */
+/* A section of SRCU that may move keeps no CPU up: it is waited for while its CPU is down. */
 #include <explore.h>
 #include <kernel/cpu_hotplug.h>
 #include <kernel/sched.h>
@@ -24,13 +24,13 @@ TASK(0, hotplug)
 
 TASK(1, reader)
 {
-	u32 idx = srcu_read_lock(&domain);
+	u32 idx = srcu_down_read(&domain);
 	const u64 *value = srcu_dereference(shared, &domain);
 
 	cond_park();
 	if (value)
 		claim(*value == 0, *value);
-	srcu_read_unlock(&domain, idx);
+	srcu_up_read(&domain, idx);
 }
 
 TASK(2, updater)
