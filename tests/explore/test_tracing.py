@@ -9,7 +9,7 @@ from testbed.explore.run import ExploreOptions, explore
 from testbed.explore.search import SearchOptions
 from testbed.explore.target import find_target
 from testbed.findings import Verdict
-from testbed.harness import stress_folder
+from testbed.harness import harnesses, stress_folder
 from testbed.zoo import Entry, entries, explored
 
 TRACING = stress_folder() / "tracing"
@@ -32,6 +32,15 @@ def one_failing_run_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_tracing_is_silent_in_many_schedules(name: str) -> None:
     summary = explore(find_target(str(TRACING / f"{name}.c")), ExploreOptions(SEARCH))
+
+    assert summary.findings == ()
+
+
+@pytest.mark.parametrize(
+    "name", [one.name for one in harnesses() if one.path.name == "tracing.py"]
+)
+def test_a_scenario_of_tracing_is_silent_in_many_schedules(name: str) -> None:
+    summary = explore(find_target(name), ExploreOptions(replace(SEARCH, runs=300)))
 
     assert summary.findings == ()
 

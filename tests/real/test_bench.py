@@ -26,6 +26,20 @@ def test_a_hit_is_measured_beside_a_bare_trap() -> None:
     assert figures["boosted_hit_per_bare_sigtrap_met"] == (ratio <= 1.3)
 
 
+def test_a_call_through_the_list_costs_more_with_each_tracer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TESTBED_RUNS", str(tmp_path))
+    monkeypatch.setattr("testbed.bench_trampolines.ROUNDS", 1)
+    monkeypatch.setattr("testbed.bench_trampolines.COUNTS", (1, 100))
+    figures = run(["trampolines"])["trampolines"]
+
+    least, most = figures["1_tracers"], figures["100_tracers"]
+    assert most["list_ns"] > 3 * least["list_ns"]
+    assert most["list_ns"] > 3 * most["trampoline_ns"]
+    assert "<svg" in Path(figures["report"]).read_text()
+
+
 def test_an_unknown_measurement_is_refused() -> None:
     with pytest.raises(BenchError, match="speed: no such measurement; there are boot, hit, pairs"):
         run(["speed"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from testbed.findings import Kind, Summary, Verdict
-from testbed.harness import load
+from testbed.harness import Harness, harnesses, load
 from testbed.stress import RunOptions, run
 from testbed.zoo import zoo_folder
 
@@ -13,10 +13,12 @@ HARNESS = load("trampolines")
 SEED = 5
 
 
-def stressed(duration_s: float, *patches: Path) -> Summary:
-    extra = {option.name: option.default for option in HARNESS.options}
-    return run(HARNESS, RunOptions(cpus=2, seed=SEED, duration_s=duration_s, patches=patches,
-                                   extra=extra))  # fmt: skip
+def stressed(
+    duration_s: float, *patches: Path, harness: Harness = HARNESS, **extra: int
+) -> Summary:
+    values = {option.name: option.default for option in harness.options} | extra
+    return run(harness, RunOptions(cpus=2, seed=SEED, duration_s=duration_s, patches=patches,
+                                   extra=values))  # fmt: skip
 
 
 def test_tasks_are_preempted_on_trampolines_that_come_and_go() -> None:
@@ -47,3 +49,21 @@ def test_a_thousand_functions_can_be_traced(name: str) -> None:
     function = image.function(name)
     offset = function.addr - image.functions[0].addr
     assert image.text[offset : offset + 5] == bytes.fromhex("0f1f440000")
+
+
+TRACING = [one.name for one in harnesses() if one.path.name == "tracing.py"]
+
+
+@pytest.mark.parametrize("name", TRACING)
+def test_a_scenario_of_tracing_holds(name: str) -> None:
+    summary = stressed(0.3, harness=load(name))
+
+    assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
+    assert summary.counters["registers"] > 0
+
+
+def test_tracing_holds_when_memory_is_short() -> None:
+    summary = stressed(0.5, harness=load("one_two_one"), fail_alloc=10)
+
+    assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
+    assert summary.counters["injected failures"] > 0
