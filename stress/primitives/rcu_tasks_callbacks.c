@@ -3,6 +3,7 @@
 #include <explore.h>
 #include <kernel/rcu_tasks_callbacks.h>
 #include <kernel/rcu_tasks_rude.h>
+#include <kernel/spinlock.h>
 
 static struct rcu_head heads[2];
 static u32 ran;
@@ -26,10 +27,19 @@ INIT
 	rcu_tasks_rude_start();
 }
 
-/* When it has run, so few are left that one queue is enough. */
+/*
+ * As what is called by the scheduler would do it. When the callback has run, so few are left that
+ * one queue is enough.
+ */
 TASK(0, first)
 {
+	struct cpu *cpu = this_cpu();
+	u32 flags = local_irq_save();
+
+	raw_spin_lock(&cpu->runqueue_lock);
 	add(&heads[0]);
+	raw_spin_unlock(&cpu->runqueue_lock);
+	local_irq_restore(flags);
 }
 
 TASK(1, second)

@@ -60,7 +60,8 @@ RUNS = 6_000
 RUNS_OF_LONG = 1_000
 LONG = ("srcu_acceleration", "srcu_callbacks", "srcu_cleanup", "srcu_nested", "srcu_updown",
         "hotplug_call", "hotplug_gone", "hotplug_poke", "hotplug_rcu", "hotplug_srcu",
-        "hotplug_states", "hotplug_stop", "hotplug_timer", "hotplug_wake")  # fmt: skip
+        "hotplug_states", "hotplug_stop", "hotplug_timer", "hotplug_wake",
+        "rcu_tasks_callbacks", "rcu_tasks_rude_hotplug")  # fmt: skip
 RUNS_WITH_BUG = 100_000
 
 # Longer than anything here takes on a busy machine.
