@@ -110,6 +110,13 @@ struct cpu {
 #define CPU_PRIVATE_END offsetof(struct cpu, curr)
 #define CPU_OWNED_END offsetof(struct cpu, runqueue_lock)
 
+/* Bit n: an interrupt leaves word n, of 4 bytes, as it was, for the task that it comes into. */
+#define CPU_WORD(field) (1UL << (offsetof(struct cpu, field) / 4))
+#define CPU_RESTORED \
+	(CPU_WORD(irq_off) | CPU_WORD(preempt_count) | CPU_WORD(irq_depth) | CPU_WORD(id) | \
+	 CPU_WORD(irq_regs) | CPU_WORD(nmi_depth) | CPU_WORD(curr) | CPU_WORD(idle) | \
+	 CPU_WORD(stopper))
+
 static_assert(CPU_PRIVATE_END == 2 * CACHE_LINE, "the counters fill a line");
 static_assert(offsetof(struct cpu, sleeping) == 3 * CACHE_LINE, "the scheduler fills a line");
 

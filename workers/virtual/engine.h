@@ -35,6 +35,8 @@ struct fiber {
 	u32 touched;          /* 1 = ran since the snapshot */
 	u64 private_start;    /* what only this fiber's code accesses: no points */
 	u64 private_size;     /* bytes */
+	u64 notes_start;      /* of those, what is only for reports */
+	u64 notes_size;       /* bytes */
 };
 
 /* A store on its way from a CPU to memory. */
@@ -80,6 +82,7 @@ struct vcpu {
 	u64 private_start;    /* what only this CPU's own code accesses: no points */
 	u64 private_size;     /* bytes */
 	u64 owned_size;       /* bytes from private_start that only its own code writes */
+	u64 restored;         /* bit n: interrupts leave word n from private_start as it was */
 	u64 guards_size;      /* 8: while those bytes are 0, an interrupt may do anything; or 0 */
 	struct store buffer[VIRTUAL_STORES];
 } __cacheline_aligned;

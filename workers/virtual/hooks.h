@@ -56,6 +56,20 @@ static inline bool is_interruptible(const struct vcpu *cpu)
 	       (engine.interrupts.enabled(cpu->id) || engine.nmis >> cpu->id & 1);
 }
 
+/* Only who watches looks at it: no interrupt does. */
+static inline bool is_note(const struct vcpu *cpu, u64 addr)
+{
+	return addr - cpu->fiber->notes_start < cpu->fiber->notes_size || is_statistic(addr);
+}
+
+/* What this CPU's own code reads there is the same before and after an interrupt. */
+static inline bool is_restored(const struct vcpu *cpu, u64 addr)
+{
+	u64 word = (addr - cpu->private_start) / 4;
+
+	return (word < 64 && cpu->restored >> word & 1) || is_note(cpu, addr);
+}
+
 /* It is about to hold interrupts, or what they may do, off: the last moment for one to come. */
 static inline bool is_guarding(const struct vcpu *cpu, u64 addr)
 {
@@ -70,7 +84,7 @@ static inline void hook_load(u64 addr, u32 size, enum order order, u64 pc)
 	if (unlikely(!cpu) || is_unshared(cpu, addr))
 		return;
 	if (is_owned(cpu, addr)) {
-		if (is_interruptible(cpu))
+		if (is_interruptible(cpu) && !is_restored(cpu, addr))
 			engine_point(EVENT_KIND_POINT, 0, 0, pc);
 		return;
 	}
@@ -92,7 +106,7 @@ static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
 	if (unlikely(!cpu) || is_unshared(cpu, addr))
 		return;
 	/* Without buffers, others can come in before a store that they can see, anyway. */
-	if ((engine.limit || is_private(cpu, addr)) &&
+	if ((engine.limit || is_private(cpu, addr)) && !is_note(cpu, addr) &&
 	    (is_interruptible(cpu) || is_guarding(cpu, addr)))
 		engine_point(EVENT_KIND_POINT, 0, 0, pc);
 	if (is_private(cpu, addr)) {

@@ -237,6 +237,8 @@ static void init_fiber(u32 n)
 	fiber->index = n;
 	fiber->private_start = (u64)task + TASK_PRIVATE_START;
 	fiber->private_size = TASK_PRIVATE_END - TASK_PRIVATE_START;
+	fiber->notes_start = (u64)&task->wait;
+	fiber->notes_size = sizeof(task->wait);
 }
 
 void kernel_machine_init(void)
@@ -262,5 +264,6 @@ void kernel_machine_init(void)
 		cpu->private_size = CPU_PRIVATE_END;
 		cpu->owned_size = CPU_OWNED_END;
 		cpu->guards_size = CPU_GUARDS_END;
+		cpu->restored = CPU_RESTORED;
 	}
 }
