@@ -55,10 +55,14 @@ struct srcu_data {
 /* Who is to be told when a reader that is in the way has left. */
 struct srcu_waiter {
 	struct list_head list; /* of all waiters, under their lock; next NULL = not on it */
-	u64 key;              /* domain and phase; under that lock */
+	const struct srcu_struct *ssp; /* the domain; under that lock, like phase and key */
+	u64 key;              /* domain and phase in one */
+	u32 phase;
+	u32 pad;
 	u64 asked;            /* CPUs that tell; who waits */
 	u64 wanted;           /* those that are waited for; 0 = any of them; who waits writes */
 	u64 told;             /* those where one has left since they were asked; atomic */
+	u64 on_their_way;     /* those that have not taken the question yet; atomic */
 	struct task_struct *task; /* sleeps; NULL = a domain's work, which is to run again */
 };
 

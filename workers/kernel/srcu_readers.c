@@ -39,19 +39,25 @@ static bool is_told(const struct srcu_waiter *waiter)
 {
 	u64 told = smp_load_acquire(&waiter->told), wanted = READ_ONCE(waiter->wanted);
 
-	return told && (told & wanted) == wanted;
+	return told && (told & wanted) == wanted && !READ_ONCE(waiter->on_their_way);
 }
 
-static void tell(struct srcu_waiter *waiter)
+/* Under waiters_lock. */
+static void wake_if_told(struct srcu_waiter *waiter)
 {
-	/* A barrier before it is looked what is wanted; pairs with sleep_until_told(). */
-	atomic_fetch_or(cpumask_of(smp_processor_id()), &waiter->told);
 	if (!is_told(waiter))
 		return;
 	if (waiter->task)
 		wake_up_process(waiter->task);
 	else
 		srcu_start_work(container_of(waiter, struct srcu_struct, waiter));
+}
+
+/* Likewise. A barrier before it is looked what is wanted; pairs with sleep_until_told(). */
+static void tell(struct srcu_waiter *waiter)
+{
+	atomic_fetch_or(cpumask_of(smp_processor_id()), &waiter->told);
+	wake_if_told(waiter);
 }
 
 /* On the CPU that was asked, with interrupts off: a reader has left. */
@@ -245,6 +251,8 @@ void srcu_add_waiter(struct srcu_waiter *waiter, const struct srcu_struct *ssp, 
 {
 	u32 flags = spin_lock_irqsave(&waiters_lock);
 
+	waiter->ssp = ssp;
+	waiter->phase = phase;
 	waiter->key = key_of(ssp, phase);
 	waiter->asked = 0;
 	WRITE_ONCE(waiter->told, 0);
@@ -283,6 +291,55 @@ u64 srcu_ask_readers(struct srcu_struct *ssp, u32 phase, struct srcu_waiter *wai
 	return more;
 }
 
+/* On a CPU that is asked, with interrupts off: it tells now, or when a reader has left. */
+static void ask_or_tell(void *info)
+{
+	struct srcu_waiter *waiter = info;
+	const struct srcu_data *data = this_srcu_data(waiter->ssp);
+	u32 flags = spin_lock_irqsave(&waiters_lock);
+
+	/* One that may leave elsewhere is for who asks to see; it has come after it looked. */
+	if (data->lock[waiter->phase] != data->unlock[waiter->phase] &&
+	    !READ_ONCE(waiter->ssp->moves)) {
+		machine_keep_core();
+		have_told(waiter->key);
+	} else {
+		atomic_fetch_or(cpumask_of(smp_processor_id()), &waiter->told);
+	}
+	/* The waiter stays until it has the lock. */
+	atomic_fetch_and(~cpumask_of(smp_processor_id()), &waiter->on_their_way);
+	wake_if_told(waiter);
+	spin_unlock_irqrestore(&waiters_lock, flags);
+}
+
+/*
+ * Ask @cpus, where alone readers may leave, and go on at once: the waiter is woken when all of
+ * those have told that this returns. One that is down does when it is up: if readers are left.
+ */
+static u64 ask_without_waiting(struct srcu_waiter *waiter, u64 cpus)
+{
+	u64 self = cpumask_of(smp_processor_id()), online;
+
+	preempt_disable();
+	online = online_mask();
+	WRITE_ONCE(waiter->told, 0);
+	WRITE_ONCE(waiter->on_their_way, cpus & online);
+	WRITE_ONCE(waiter->wanted, cpus);
+	if (cpus & self) {
+		u32 flags = local_irq_save();
+
+		ask_or_tell(waiter);
+		local_irq_restore(flags);
+	}
+	smp_call_function_many(cpus & online, ask_or_tell, waiter, false);
+	preempt_enable();
+	if (unlikely(cpus & ~online)) {
+		cpus &= online | unbalanced(waiter->ssp, waiter->phase);
+		WRITE_ONCE(waiter->wanted, cpus);
+	}
+	return cpus;
+}
+
 static void sleep_until_told(struct srcu_waiter *waiter)
 {
 	for (;;) {
@@ -298,13 +355,23 @@ static void sleep_until_told(struct srcu_waiter *waiter)
 void srcu_wait_for_readers(struct srcu_struct *ssp, u32 phase)
 {
 	struct srcu_waiter waiter = { .task = current };
-	struct wait_note before = wait_begin(WAIT_SRCU, ssp, in_the_way(ssp, phase));
-	u64 left;
+	u64 left = unbalanced(ssp, phase);
+	struct wait_note before = wait_begin(WAIT_SRCU, ssp, left);
 
 	srcu_add_waiter(&waiter, ssp, phase);
-	while ((left = srcu_ask_readers(ssp, phase, &waiter))) {
-		current->wait.value = left;
-		sleep_until_told(&waiter);
+	for (;;) {
+		/* After the counts: pairs with the smp_wmb() of srcu_down_read(). */
+		if (READ_ONCE(ssp->moves))
+			left = srcu_ask_readers(ssp, phase, &waiter);
+		else if (left)
+			left = ask_without_waiting(&waiter, left);
+		if (left) {
+			current->wait.value = left;
+			sleep_until_told(&waiter);
+		}
+		if (srcu_readers_are_gone(ssp, phase))
+			break;
+		left = unbalanced(ssp, phase);
 	}
 	srcu_forget_waiter(&waiter);
 	wait_end(before);
