@@ -7,7 +7,7 @@
  * was called once, and no other one than may have been there.
  */
 #include <finding.h>
-#include <kernel/ftrace.h>
+#include <kernel/fprobe.h>
 #include <kernel/kthread.h>
 #include <kernel/rcu_tasks.h>
 #include <kernel/slab.h>
@@ -49,6 +49,7 @@ struct trampolines_task {
 	u64 nested;           /* calls out of callbacks */
 	u64 tracers;          /* that came and went */
 	u64 filters;          /* changed */
+	u64 returns;          /* that were noticed */
 } __cacheline_aligned;
 
 /* A tracer of a task. */
@@ -58,6 +59,14 @@ struct tracer {
 	struct trampolines *trampolines;
 	u32 nr;
 	u32 place[TRACER_FUNCTIONS]; /* of its functions */
+};
+
+/* Is told of the returns of a function. */
+struct return_tracer {
+	struct fprobe fp;
+	u64 live;             /* LIVE; memory that was freed has something else */
+	u64 addr;             /* of the function */
+	u64 returns;          /* atomic */
 };
 
 /* A call under way: current->scratch[0] is the innermost one. */
@@ -214,6 +223,32 @@ static void trace(struct tracer *tracer, struct trampolines_task *task)
 	task->tracers++;
 }
 
+static void left(struct fprobe *fp, u64 ip, u64 result)
+{
+	struct return_tracer *tracer = container_of(fp, struct return_tracer, fp);
+
+	if (!slab_check(tracer, sizeof(*tracer)) || tracer->live != LIVE || ip != tracer->addr ||
+	    result < 3 + 4 + 1 || result > 3 + 4 + 100)
+		report_finding(FINDING_CLAIM, NULL, ip, tracer->addr, tracer->live, result);
+	atomic_inc(&tracer->returns);
+}
+
+static void trace_returns(struct trampolines_task *task)
+{
+	struct trampolines *trampolines = task->trampolines;
+	struct return_tracer *tracer = kzalloc(sizeof(*tracer), GFP_NOFAIL);
+
+	tracer->fp.exit_handler = left;
+	tracer->live = LIVE;
+	tracer->addr = trampolines->functions[random_below(&task->random,
+							   trampolines->nr_functions)].addr;
+	claim(!register_fprobe_ips(&tracer->fp, &tracer->addr, 1));
+	spin(random_below(&task->random, trampolines->pause + 1));
+	claim(!unregister_fprobe(&tracer->fp));
+	task->returns += tracer->returns;
+	kfree(tracer);
+}
+
 s64 trampolines_tracer(void *argument)
 {
 	struct trampolines_task *task = argument;
@@ -226,6 +261,8 @@ s64 trampolines_tracer(void *argument)
 		};
 		trace(tracer, task);
 		kfree(tracer);
+		if (!random_below(&task->random, 8))
+			trace_returns(task);
 		current->progress++;
 		cond_resched_tasks_rcu_qs();
 	}

@@ -61,6 +61,7 @@ def counters(run: Run) -> Counters:
         "calls out of callbacks": int(tasks["nested"].sum()),
         "tracers that came and went": int(tasks["tracers"].sum()),
         "filters changed": int(tasks["filters"].sum()),
+        "returns noticed": int(tasks["returns"].sum()),
         "sites changed": int(stats["pokes"]),
         "trampolines freed": int(stats["trampolines_freed"]),
         "grace periods waited for": 2 * int(stats["trampolines_freed"]),

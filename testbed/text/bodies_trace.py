@@ -46,6 +46,19 @@ def ftrace_jump(code: Assembler) -> None:
     code.put(Code.JMP_RM64, At(JUMP_TARGET))
 
 
+def rethook_trampoline(code: Assembler) -> None:
+    """Be returned to instead of the caller: ask where that is, and go there with the result."""
+    # The first word becomes the address; all of them keep the stack aligned.
+    for register in (RAX, RAX, RDX, RCX):
+        code.put(Code.PUSH_R64, register)
+    code.put(Code.MOV_R64_RM64, RDI, RAX)
+    code.branch(Code.CALL_REL32_64, "ftrace_stub")
+    code.put(Code.MOV_RM64_R64, memory(RSP, 24), RAX)
+    for register in (RCX, RDX, RAX):
+        code.put(Code.POP_R64, register)
+    code.put(Code.RETNQ)
+
+
 def traced_sum(code: Assembler) -> None:
     """Add."""
     code.raw(NOP5)
@@ -115,4 +128,5 @@ TRACE = (
     Definition("ftrace_caller", ftrace_caller, None, probeable=False),
     Definition("ftrace_stub", ftrace_stub, None, probeable=False),
     Definition("ftrace_jump", ftrace_jump, None, probeable=False),
+    Definition("rethook_trampoline", rethook_trampoline, None, probeable=False),
 )  # fmt: skip

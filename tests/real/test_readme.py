@@ -86,6 +86,7 @@ def test_a_measurement_of_the_readme_works(
 ) -> None:
     """One round of each: how exact it is, is not asked here."""
     monkeypatch.setattr("testbed.bench.ROUNDS", 1)
+    monkeypatch.setattr("testbed.bench_trampolines.ROUNDS", 1)
     monkeypatch.setattr(explorer_bench, "ROUNDS", 1)
     for sizes in ("RUNS", "PROBED"):
         sized = dict.fromkeys(getattr(explorer_bench, sizes), 1000)

@@ -7,6 +7,7 @@
 #include <finding.h>
 #include <kernel/ftrace_internal.h>
 #include <kernel/ftrace_trampoline.h>
+#include <kernel/rethook.h>
 #include <kernel/text_poke.h>
 #include <memory.h>
 #include <x86/ftrace_insn.h>
@@ -109,10 +110,13 @@ int ftrace_trampoline_init(void)
 	ftrace_text.list = at;
 	ftrace_text.assist = at + 8;
 	ftrace_text.sleep = at + 16;
+	ftrace_text.rethook = at + 64;
 	mutex_lock(&text_mutex);
 	ftrace_insn_entry(ftrace_text.list, at + 32, ftrace_ops_list_func);
 	ftrace_insn_entry(ftrace_text.assist, at + 40, ftrace_ops_assist_func);
 	ftrace_insn_entry(ftrace_text.sleep, at + 48, ftrace_ops_sleep_func);
+	ftrace_insn_entry(at + 24, at + 56, rethook_trampoline_handler);
+	ftrace_insn_rethook(ftrace_text.rethook, at + 24);
 	mutex_unlock(&text_mutex);
 	ftrace_text.caller = text_function_named("ftrace_caller")->addr;
 	return 0;

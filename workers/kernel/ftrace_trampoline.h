@@ -12,6 +12,7 @@ struct ftrace_text {
 	u64 list;             /* jumps to ftrace_ops_list_func() */
 	u64 assist;           /* jumps to ftrace_ops_assist_func() */
 	u64 sleep;            /* jumps to ftrace_ops_sleep_func() */
+	u64 rethook;          /* where hooked functions return to */
 };
 
 extern struct ftrace_text ftrace_text;

@@ -84,21 +84,21 @@ static void set_operand(u8 *bytes, u64 at, const struct text_insn *insn, u64 tar
 	copy_bytes(bytes + insn->target, &displacement, sizeof(displacement));
 }
 
-static void copy_caller(u8 *bytes, u64 at, u64 target)
+/* A copy for @at of the @size bytes at @start, which calls @target and loads the word at @word. */
+static void copy_text(u8 *bytes, u64 at, u64 start, u32 size, u64 target, u64 word)
 {
-	for (u32 n = 0; n < template.size; n += text_insn_at(template.caller + n)->length) {
-		u64 origin = template.caller + n;
-		const struct text_insn *insn = text_insn_at(origin);
+	for (u32 n = 0; n < size; n += text_insn_at(start + n)->length) {
+		const struct text_insn *insn = text_insn_at(start + n);
 
-		copy_bytes(bytes + n, text_pristine(origin), insn->length);
-		if (n == template.call) {
+		copy_bytes(bytes + n, text_pristine(start + n), insn->length);
+		if (insn->class == INSN_CALL_REL) {
 			ftrace_insn_site(bytes + n, at + n, target);
 			machine_text_insn(at + n, bytes + n, insn->length);
 			continue;
 		}
-		if (n == template.load)
-			set_operand(bytes + n, at + n, insn, at + FTRACE_TRAMPOLINE_OPS);
-		machine_text_copy(at + n, bytes + n, origin);
+		if (insn->flags & INSN_RIP_RELATIVE)
+			set_operand(bytes + n, at + n, insn, word);
+		machine_text_copy(at + n, bytes + n, start + n);
 	}
 }
 
@@ -108,9 +108,18 @@ void ftrace_insn_trampoline(u64 at, const struct ftrace_ops *ops, u64 target)
 
 	/* Whoever runs beyond the copy traps. */
 	fill_bytes(bytes, INT3_INSN_OPCODE, sizeof(bytes));
-	copy_caller(bytes, at, target);
+	copy_text(bytes, at, template.caller, template.size, target, at + FTRACE_TRAMPOLINE_OPS);
 	copy_bytes(bytes + FTRACE_TRAMPOLINE_OPS, &ops, sizeof(ops));
 	text_poke(at, bytes, sizeof(bytes));
+}
+
+void ftrace_insn_rethook(u64 at, u64 target)
+{
+	const struct text_function *function = text_function_named("rethook_trampoline");
+	u8 bytes[FTRACE_TRAMPOLINE_SIZE];
+
+	copy_text(bytes, at, function->addr, function->size, target, 0);
+	text_poke(at, bytes, function->size);
 }
 
 void ftrace_insn_entry(u64 at, u64 word_at, const void *func)

@@ -24,9 +24,11 @@ u64 ftrace_insn_op(void);
 
 /*
  * Write a trampoline to @at: a copy of ftrace_caller that passes @ops on and calls @target.
- * entry: only the jump to C, to @func. Context: text_mutex held.
+ * entry: only the jump to C, to @func. rethook: a copy of rethook_trampoline that calls @target.
+ * Context: text_mutex held.
  */
 void ftrace_insn_trampoline(u64 at, const struct ftrace_ops *ops, u64 target);
+void ftrace_insn_rethook(u64 at, u64 target);
 void ftrace_insn_entry(u64 at, u64 word_at, const void *func);
 
 #endif
