@@ -15,7 +15,7 @@ AROUND_OTHER = 16
 
 STOP_STATES = ("none", "prepare", "disable-irq", "run", "exit")
 IRQ_BITS = {0x1: "call", 0x2: "resched", 0x4: "tick", 0x8: "request", 0x10: "time is over",
-            0x20: "give way", 0x40: "timer", 0x80: "work", 0x10000: "rearm",
+            0x20: "give way", 0x40: "timer", 0x80: "work", 0x10000: "rearm", 0x20000: "rcu",
             } | {0x100 << line: f"device {line}" for line in range(8)}
 INT3_OWNERS = ("nobody's", "a poke's", "a kprobe's")
 

@@ -129,7 +129,7 @@ static bool tick_cpus(void)
 
 		if (!READ_ONCE(cpu->online))
 			continue;
-		if (!wants && !READ_ONCE(cpu->preempt_work))
+		if (!wants && !(READ_ONCE(cpu->preempt_work) & ~PREEMPT_WORK_SRCU))
 			continue;
 		machine_raise_irq(n, IRQ_TICK);
 		any = true;

@@ -158,7 +158,7 @@ static bool tick_helps(void)
 	bool helps = false;
 
 	for (u32 n = 0; n < nr_kernel_cpus(); n++) {
-		if (!cpu_at(n)->preempt_work || cpu_at(n)->irq_off ||
+		if (!(cpu_at(n)->preempt_work & ~PREEMPT_WORK_SRCU) || cpu_at(n)->irq_off ||
 		    kernel.late_ticks[n] == LATE_TICKS)
 			continue;
 		kernel.late_ticks[n]++;
