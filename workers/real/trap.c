@@ -89,7 +89,8 @@ static bool interrupt_first(const struct cpu *cpu)
 		return true;
 	/* Softirqs that are left for the next tick are left to it, and SRCU waits for a reader. */
 	return READ_ONCE(cpu->preempt_work) & (PREEMPT_WORK_RESCHED | PREEMPT_WORK_QS) &&
-	       !cpu->preempt_count && !cpu->irq_depth && cpu->curr != cpu->idle && preempt_is_full();
+	       !cpu->preempt_count && !cpu->irq_depth && cpu->curr != cpu->idle &&
+	       preempt_is_full();
 }
 
 static void trap_signal(int signal, siginfo_t *info, void *data)
