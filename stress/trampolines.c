@@ -207,13 +207,21 @@ static void change_filter(struct tracer *tracer, struct trampolines_task *task)
 	task->filters++;
 }
 
+/* Others of this CPU come by meanwhile, so that they are traced, too. */
+static void stay(struct trampolines_task *task)
+{
+	spin(random_below(&task->random, task->trampolines->pause + 1));
+	yield();
+	spin(random_below(&task->random, task->trampolines->pause + 1));
+}
+
 static void trace(struct tracer *tracer, struct trampolines_task *task)
 {
 	claim(!choose(tracer, task));
 	count_in(tracer, PERHAPS);
 	claim(!register_ftrace_function(&tracer->ops));
 	count_in(tracer, SURELY);
-	spin(random_below(&task->random, task->trampolines->pause + 1));
+	stay(task);
 	if (!random_below(&task->random, 8))
 		change_filter(tracer, task);
 	count_in(tracer, -SURELY);
@@ -243,7 +251,7 @@ static void trace_returns(struct trampolines_task *task)
 	tracer->addr = trampolines->functions[random_below(&task->random,
 							   trampolines->nr_functions)].addr;
 	claim(!register_fprobe_ips(&tracer->fp, &tracer->addr, 1));
-	spin(random_below(&task->random, trampolines->pause + 1));
+	stay(task);
 	claim(!unregister_fprobe(&tracer->fp));
 	task->returns += tracer->returns;
 	kfree(tracer);
