@@ -38,6 +38,7 @@ PLUMBING_FUNCTIONS = frozenset({
     "change_breakpoint", "check_all_stopped", "check_all_synced", "check_insn_synced",
     "probe_register", "probe_unregister",
     "unhash", "put_kprobe", "begin_life", "end_life", "check_balance", "report_unbalanced",
+    "schedule_timeout",
 })
 PLUMBING_FILES = frozenset({
     "workers/kernel/finding.c", "workers/kernel/slab.c", "workers/kernel/sched.c",
