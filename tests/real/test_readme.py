@@ -87,6 +87,8 @@ def test_a_measurement_of_the_readme_works(
     """One round of each: how exact it is, is not asked here."""
     monkeypatch.setattr("testbed.bench.ROUNDS", 1)
     monkeypatch.setattr("testbed.bench_trampolines.ROUNDS", 1)
+    monkeypatch.setattr("testbed.bench_rcu.ROUNDS", 1)
+    monkeypatch.setattr("testbed.bench_rcu.READER_COUNTS", (1, 2))
     monkeypatch.setattr(explorer_bench, "ROUNDS", 1)
     for sizes in ("RUNS", "PROBED"):
         sized = dict.fromkeys(getattr(explorer_bench, sizes), 1000)
