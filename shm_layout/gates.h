@@ -44,7 +44,7 @@ struct gate {
 	u32 turn;             /* that begins here */
 	u32 next;             /* gate of the same CPU + 1; 0 = this is its last */
 	u32 follows;          /* 1 = at the same access as the gate before, which came back */
-	u32 sources;          /* who interrupts here: bit 0 = timer, n + 1 = device line n */
+	u32 sources;          /* who interrupts here: bit 0 = tick, n + 1 = line n, then timer */
 };
 
 /* Written by the CPU alone while gates are armed. */
@@ -76,6 +76,11 @@ struct gates {
 	u32 turn;             /* whose turn it is; who has it passes it on */
 	u32 open;             /* turn + 1 that did not end in time: no gate holds anybody since */
 	u32 discarded;        /* 1 = an assumption did not hold */
+	u32 stands;           /* 1 = time stands, but for timers at gates; until all gates open */
+	u32 pad;
+	u64 stopped;          /* when it came to stand, jiffies */
+	u64 skipped;          /* jiffies that have passed at gates; atomic */
+	u64 timer[MAX_CPUS];  /* cpu->timer meanwhile; its CPU writes, and who ends it */
 	struct gate_cpu cpu[MAX_CPUS];
 	/* Who stays before an access; its CPU writes, valid last. */
 	struct side stays;

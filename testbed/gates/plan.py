@@ -15,7 +15,6 @@ from typing import Any
 from testbed.errors import LayoutError, TestbedError
 from testbed.explore.names import Names
 from testbed.explore.process import Result
-from testbed.explore.story import TIMER_SOURCE
 from testbed.gates.sites import Site, Sites
 from testbed.kinds import Kind, kind_of
 from testbed.layout import Layout
@@ -309,8 +308,6 @@ class _Making:
     def add(self, event: Event, special: GateKind | None) -> None:
         """Take the next event."""
         if event.kind == "tick":
-            if event.value == TIMER_SOURCE:
-                raise GateError("the time of a timer cannot be chosen on real CPUs")
             self._sources[event.cpu] = self._sources.get(event.cpu, 0) | 1 << event.value
             self._rests.add(event.cpu)
         if event.kind == INTERRUPT:

@@ -46,6 +46,26 @@ TASK(0, driver)
 }
 """
 
+# The time of a timer comes between two looks of the task.
+TIMED = """
+#include <explore.h>
+#include <kernel/timer.h>
+
+static u32 count;
+
+static void expired(struct timer_list *timer) { WRITE_ONCE(count, READ_ONCE(count) + 1); }
+static DEFINE_TIMER(timer, expired);
+
+TASK(0, arms)
+{
+	u32 before;
+
+	mod_timer(&timer, jiffies + 1000000);
+	before = READ_ONCE(count);
+	claim(READ_ONCE(count) == before, before);
+}
+"""
+
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -148,6 +168,18 @@ def test_a_device_interrupts_where_the_schedule_has_it(
     status, _, told = forced(report, capsys)
 
     assert status == 1, told
+    assert f"shows it: in {ATTEMPTS} of {ATTEMPTS} attempts, the same signature" in told
+
+
+def test_the_time_of_a_timer_comes_where_the_schedule_has_it(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "timed.c"
+    program.write_text(TIMED)
+    report, _ = explored(runs, program)
+    status, _, told = forced(report, capsys)
+
+    assert status == 1
     assert f"shows it: in {ATTEMPTS} of {ATTEMPTS} attempts, the same signature" in told
 
 

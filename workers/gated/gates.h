@@ -26,6 +26,9 @@ static inline void gate_access(u64 pc, u64 addr, u32 size)
 /* This CPU can do nothing before others have: whatever turn it had is over. */
 void gate_rest(void);
 
+/* This thread takes no interrupts but at gates. */
+bool gate_holds_irqs(void);
+
 /* The running task begins: interrupts come at gates alone, as long as there are gates. */
 void gate_begin_task(void);
 

@@ -21,6 +21,12 @@ void __real_machine_raise_irq(int cpu, u32 bits);
 void __wrap_machine_raise_irq(int cpu, u32 bits);
 u32 __real_machine_take_irqs(void);
 u32 __wrap_machine_take_irqs(void);
+u64 __real_machine_jiffies(void);
+u64 __wrap_machine_jiffies(void);
+void __real_machine_timer_program(u64 when);
+void __wrap_machine_timer_program(u64 when);
+void __real_machine_open_irqs(bool open);
+void __wrap_machine_open_irqs(bool open);
 
 void __wrap_machine_relax_while(const u32 *word, u32 value)
 {
@@ -73,4 +79,46 @@ u32 __wrap_machine_take_irqs(void)
 	if (READ_ONCE(*pending))
 		gate_access(PC, (u64)pending, sizeof(*pending));
 	return __real_machine_take_irqs();
+}
+
+static bool time_stands(void)
+{
+	return READ_ONCE(gates.stands) && !READ_ONCE(gates.open);
+}
+
+/* No gate holds timers any more: the coordinator lets them come when their time has come. */
+static void release_timers(void)
+{
+	for (u32 n = 0; n < num_cpus(); n++) {
+		u64 when = READ_ONCE(gates.timer[n]) ? xchg(&gates.timer[n], 0UL) : 0;
+
+		if (when)
+			cmpxchg(&cpu_at(n)->timer, 0UL, when);
+	}
+}
+
+u64 __wrap_machine_jiffies(void)
+{
+	u64 skipped = READ_ONCE(gates.skipped);
+
+	if (time_stands())
+		return READ_ONCE(gates.stopped) + skipped;
+	if (!this_cpu())
+		release_timers();
+	return __real_machine_jiffies() + skipped;
+}
+
+void __wrap_machine_timer_program(u64 when)
+{
+	if (time_stands())
+		WRITE_ONCE(gates.timer[smp_processor_id()], when);
+	else
+		__real_machine_timer_program(when);
+}
+
+/* Where gates hold interrupts, they do so in handlers, too. */
+void __wrap_machine_open_irqs(bool open)
+{
+	if (!gate_holds_irqs())
+		__real_machine_open_irqs(open);
 }

@@ -128,6 +128,8 @@ s64 gates_start(void)
 	if (error)
 		return error;
 	warm_up_slab();
+	gates.stopped = machine_jiffies();
+	smp_store_release(&gates.stands, 1);
 	for (init = __start_explored_inits; init < __stop_explored_inits; init++)
 		(*init)();
 	result = gates.before ? gates.before() : 0;
@@ -151,6 +153,7 @@ s64 gates_check(void)
 	s64 result;
 
 	WRITE_ONCE(gates.armed, 0);
+	WRITE_ONCE(gates.stands, 0);
 	for (check = __start_explored_checks; check < __stop_explored_checks; check++)
 		(*check)();
 	result = gates.check ? gates.check() : 0;
