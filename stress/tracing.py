@@ -66,3 +66,13 @@ def trace_vs_unload(m: ScenarioBuilder) -> None:
     tracer = m.ftrace(f, g)
     m.task(cpu=0).register(tracer).unregister(tracer)
     m.task(cpu=1).unload("loadable").load("loadable").call(g)
+
+
+@scenario(cpus=2)
+def idle_traced(m: ScenarioBuilder) -> None:
+    """A trampoline stays as long as an idle CPU is in it, also where RCU does not watch."""
+    f = m.function("traced_mix")
+    tracer = m.ftrace(f)
+    m.before("tracing_idle.c", "idle_calls")
+    m.task(cpu=0).stop_machine().register(tracer).stop_machine().unregister(tracer)
+    m.after("tracing_idle.c", "idle_rests")
