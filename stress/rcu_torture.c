@@ -7,7 +7,7 @@
 
 #include "rcu_torture.h"
 
-#define LONG_READS 1000 /* one reader in so many takes its time */
+#define LONG_READS 20 /* one reader in so many takes its time */
 #define LONG_FACTOR 20
 
 void torture_spin(struct torture_task *task, u32 cycles)
