@@ -15,6 +15,7 @@
 #include <tasks/random.h>
 
 #define TRACER_FUNCTIONS 4    /* of one tracer, at most */
+#define MOST_CHANGING 2       /* tracers that come or go at a time: more only wait */
 #define QUICK_CALLS 64        /* between two looks at anything else */
 #define LIVE 0x7261636572UL
 
@@ -36,7 +37,7 @@ struct trampolines {
 	u32 nr_functions;
 	u32 delay;            /* longest time in a callback, cycles */
 	u32 pause;            /* longest time that a tracer stays, cycles */
-	u32 pad;
+	u32 changing;         /* tracers that come or go now; atomic */
 };
 
 /* One task; it alone writes. */
@@ -164,6 +165,24 @@ s64 trampolines_caller(void *argument)
 	return 0;
 }
 
+/* It is our turn to come or go; until then we call, and are traced. */
+static void begin_change(struct trampolines_task *task)
+{
+	u32 *changing = &task->trampolines->changing;
+
+	while (atomic_add_return(1, changing) > MOST_CHANGING) {
+		atomic_add_return(-1, changing);
+		call_quickly(task);
+		current->progress++;
+		cond_resched_tasks_rcu_qs();
+	}
+}
+
+static void end_change(struct trampolines_task *task)
+{
+	atomic_add_return(-1, &task->trampolines->changing);
+}
+
 static void count_in(struct tracer *tracer, u64 change)
 {
 	for (u32 n = 0; n < tracer->nr; n++)
@@ -217,16 +236,20 @@ static void stay(struct trampolines_task *task)
 
 static void trace(struct tracer *tracer, struct trampolines_task *task)
 {
+	begin_change(task);
 	claim(!choose(tracer, task));
 	count_in(tracer, PERHAPS);
 	claim(!register_ftrace_function(&tracer->ops));
 	count_in(tracer, SURELY);
+	end_change(task);
 	stay(task);
+	begin_change(task);
 	if (!random_below(&task->random, 8))
 		change_filter(tracer, task);
 	count_in(tracer, -SURELY);
 	claim(!unregister_ftrace_function(&tracer->ops));
 	count_in(tracer, -PERHAPS);
+	end_change(task);
 	ftrace_free_filter(&tracer->ops);
 	task->tracers++;
 }
@@ -250,9 +273,13 @@ static void trace_returns(struct trampolines_task *task)
 	tracer->live = LIVE;
 	tracer->addr = trampolines->functions[random_below(&task->random,
 							   trampolines->nr_functions)].addr;
+	begin_change(task);
 	claim(!register_fprobe_ips(&tracer->fp, &tracer->addr, 1));
+	end_change(task);
 	stay(task);
+	begin_change(task);
 	claim(!unregister_fprobe(&tracer->fp));
+	end_change(task);
 	task->returns += tracer->returns;
 	kfree(tracer);
 }

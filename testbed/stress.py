@@ -285,7 +285,9 @@ class _Runner:
             if name in options.extra
         }
         if "tick" in options.extra:
-            named["tick_us"] = options.extra["tick"]
+            # CPUs that share a core share its time: they would only be interrupted.
+            sharing = max(options.cpus // (options.cores or MachineConfig().cores), 1)
+            named["tick_us"] = options.extra["tick"] * sharing
         if options.cores:
             named["cores"] = options.cores
         poke, scenario = options.poke, self.harness.scenario
