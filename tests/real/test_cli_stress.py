@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,10 +25,10 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
 
 
 def until_it_runs(run: "subprocess.Popen[str]") -> None:
-    """Return at the first line of progress, which comes when the machine has run 2 s."""
+    """Return at a line of progress that comes when the machine has run for a second or more."""
     assert run.stdout is not None
     for line in run.stdout:
-        if line.startswith(("1.", "2.", "3.")):
+        if re.match(r"[1-9]\d*\.\d s  ", line):
             return
     raise AssertionError(run.communicate())
 
