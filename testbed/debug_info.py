@@ -83,9 +83,9 @@ def read_debug_info(core: Core) -> DebugInfo:
         info = DebugInfo({}, {}, {}, {})
         places = _Places(elf, info.symbols)
         for name, read in _units(core, elf):
-            statics = places.of_file(name)
             if not name.startswith(UNSHARED):
-                _add(info, read(), statics, places.external)
+                unit = read()
+                _add(info, unit, places.of_file(unit), places.external)
         info.globals_start, info.globals_end = _read_globals(elf)
     return info
 
@@ -135,29 +135,31 @@ class _Places:
 
     def __init__(self, elf: ELFFile, symbols: dict[str, list[Symbol]]) -> None:
         self.external: dict[str, int] = {}
-        self._files: list[tuple[str, dict[str, int]]] = [("", {})]
-        self._next = 0
+        self._files: dict[str, list[dict[str, int]]] = {}
+        file: dict[str, int] = {}
         table: Any = elf.get_section_by_name(".symtab")
         for symbol in table.iter_symbols():
             kind, bind = symbol["st_info"]["type"], symbol["st_info"]["bind"]
             if kind == "STT_FILE":
-                self._files.append((symbol.name, {}))
+                file = {}
+                self._files.setdefault(symbol.name, []).append(file)
             if kind not in ("STT_FUNC", "STT_OBJECT") or symbol["st_shndx"] == "SHN_UNDEF":
                 continue
             entry = Symbol(
                 symbol["st_value"], symbol["st_size"], kind == "STT_FUNC", bind != "STB_LOCAL"
             )
             symbols.setdefault(symbol.name, []).append(entry)
-            places = self.external if entry.external else self._files[-1][1]
+            places = self.external if entry.external else file
             places[symbol.name] = entry.address
 
-    def of_file(self, name: str) -> Mapping[str, int]:
-        """Return the statics of the next file of that name."""
-        for place in range(self._next, len(self._files)):
-            if self._files[place][0] == Path(name).name:
-                self._next = place + 1
-                return self._files[place][1]
-        return {}
+    def of_file(self, unit: UnitInfo) -> Mapping[str, int]:
+        """Return the statics of a file: of those with its name the one that has its variables."""
+        statics = {one.name for one in unit.variables if not one.external}
+        found = self._files.get(Path(unit.file).name, [])
+        best = max(found, key=lambda file: len(statics & file.keys()), default={})
+        if best in found:
+            found.remove(best)
+        return best
 
 
 def _add(

@@ -17,7 +17,7 @@ from testbed.dwarf import Array, Named, Opaque, Scalar, StructType, Text, Type
 from testbed.errors import LayoutError
 
 # Raised when what is kept beside a core, or its meaning, changes.
-FORMAT = 2
+FORMAT = 3
 
 # What dtype() takes beside the names of structs.
 SCALARS = {f"{sign}{8 * size}": f"<{sign}{size}" for sign in "u" for size in (1, 2, 4, 8)}

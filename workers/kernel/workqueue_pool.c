@@ -296,6 +296,7 @@ static s64 worker_thread(void *argument)
 		rest(worker);
 		work_off(worker);
 	}
+	return 0;
 }
 
 static void make_worker(struct worker_pool *pool)
