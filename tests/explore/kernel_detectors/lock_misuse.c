@@ -24,6 +24,11 @@ static void release(struct kref *gone)
 
 TASK(0, writer)
 {
+	spin_lock(&lock);
+	assert_spin_locked(&lock);
+	write_seqcount_begin(&locked);
+	write_seqcount_end(&locked);
+	spin_unlock(&lock);
 #ifndef PREEMPTIBLE
 	preempt_disable();
 #endif
@@ -32,11 +37,6 @@ TASK(0, writer)
 #ifndef PREEMPTIBLE
 	preempt_enable();
 #endif
-	spin_lock(&lock);
-	assert_spin_locked(&lock);
-	write_seqcount_begin(&locked);
-	write_seqcount_end(&locked);
-	spin_unlock(&lock);
 }
 
 TASK(1, holder)
