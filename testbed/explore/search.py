@@ -252,11 +252,13 @@ class Search:
 
     def _try(self, strategy: str, first: Outcome, until_s: float) -> Outcome:
         """Search everything if that is quick; what spins has endless runs, but few states."""
+        options = self.options
         most = min(FIRST_RUNS, max(BATCH, FIRST_OPERATIONS // max(first.totals.longest, 1)))
+        most = min(most, options.runs or most)
         # Only what spins needs states; whatever ends is searched by its classes.
         if (strategy == "dpor") == bool(first.totals.ends.get("bound")):
             return Outcome(Ended.RUNS, strategy, self.totals)
-        job = self.options.job("exhaust", strategy, runs=most)
+        job = options.job("exhaust", strategy, runs=most)
         return self._ordered([job], strategy, until_s)
 
     def _sample(self, strategy: str, runs: int = 0, first_run: int = 0) -> Outcome:

@@ -36,7 +36,11 @@ def searched(
         ]
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in PRIMITIVES.glob("*.c")))
+# Every third: what all of them do is asked by test_primitives.
+SOME = sorted(path.stem for path in PRIMITIVES.glob("*.c"))[::3]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_a_primitive_is_silent_in_all_states_that_are_met(name: str) -> None:
     (result,) = searched(PRIMITIVES / f"{name}.c", "stateful", runs=RUNS)
 

@@ -33,7 +33,7 @@ def test_tasks_are_preempted_on_trampolines_that_come_and_go() -> None:
 
 def test_a_trampoline_that_is_freed_under_a_preempted_task_is_found() -> None:
     # The twin keeps the test above honest.
-    summary = stressed(30.0, zoo_folder() / "tracer-freed-after-rcu.patch")
+    summary = stressed(30.0, zoo_folder() / "tracer-freed-without-tasks.patch")
 
     assert summary.verdict is Verdict.VIOLATED
     assert summary.findings[0].kind in {
