@@ -93,16 +93,20 @@ static int trace_table(const struct direct_table *table)
 	return error || enabled ? error : register_ftrace_function(&direct_ops);
 }
 
-/* Published before what is traced grows, and after what is left is traced no more. */
+/*
+ * Published before what is traced grows, and after what is left is traced no more. Neither text
+ * nor filter has to do with whom a function is to call instead.
+ */
 static int replace_table(u64 ip, ftrace_direct_t direct)
 {
 	struct direct_table *old = direct_functions, *new = make_table(ip, direct);
+	bool traced = direct && find_direct(old, ip);
 	int error;
 
 	if (!new)
 		return -ENOMEM;
 	smp_store_release(&direct_functions, new);
-	error = trace_table(new);
+	error = traced ? 0 : trace_table(new);
 	if (error) {
 		smp_store_release(&direct_functions, old);
 		free_table(new);
