@@ -6,7 +6,7 @@ import pytest
 
 from testbed.machine import Machine
 from testbed.text.image import Image
-from testbed.text.model import TEXT_BASE, InsnClass, InsnFlag, TextFunction
+from testbed.text.model import TEXT_BASE, FunctionFlag, InsnClass, InsnFlag, TextFunction
 from tests.real.conftest import MakeMachine
 from tests.real.probing import EILSEQ, EINVAL, EOPNOTSUPP, Probe, assert_pristine
 
@@ -14,9 +14,9 @@ MASK = 2**64 - 1
 ARGUMENTS = [(0, 0), (1, 2), (MASK, 1 << 63)]
 
 
-def expected_code(image: Image, address: int) -> int:
-    row = image.text_map[address - TEXT_BASE]
-    if row["flags"] & InsnFlag.PATCHABLE:
+def expected_code(image: Image, function: TextFunction, offset: int) -> int:
+    row = image.text_map[function.addr + offset - TEXT_BASE]
+    if function.flags & FunctionFlag.NOPROBE or row["flags"] & InsnFlag.PATCHABLE:
         return EINVAL
     if row["class"] == InsnClass.REFUSED:
         return EOPNOTSUPP
@@ -47,7 +47,7 @@ def test_every_instruction_takes_a_probe_or_is_refused_and_results_stay_right(
             address = function.addr + offset
             probe.kprobe["addr"] = address
             code = probe.register()
-            assert code == expected_code(image, address), f"{function.name}+{offset}"
+            assert code == expected_code(image, function, offset), f"{function.name}+{offset}"
             if code:
                 continue
             before = probe.hits, probe.post_hits
@@ -67,7 +67,7 @@ def test_all_instructions_of_a_function_probed_at_once(
     for function in callable_functions(image):
         probes = []
         for offset in image.boundaries(function):
-            if expected_code(image, function.addr + offset) == 0:
+            if expected_code(image, function, offset) == 0:
                 probes.append(Probe.make(booted, function.addr + offset))
                 assert probes[-1].register() == 0
         calls = check_results(booted, function)
