@@ -58,7 +58,8 @@ BOUNDED = (
 RUNS = 2_000
 # Of those with long runs: workers, and interrupts of every CPU.
 RUNS_OF_LONG = 300
-LONG = ("srcu_acceleration", "srcu_callbacks", "srcu_cleanup", "srcu_nested", "srcu_updown",
+LONG = ("srcu_acceleration", "srcu_asks_again", "srcu_callbacks", "srcu_cleanup", "srcu_nested",
+        "srcu_under_way", "srcu_updown",
         "hotplug_call", "hotplug_gone", "hotplug_poke", "hotplug_rcu", "hotplug_srcu",
         "hotplug_states", "hotplug_stop", "hotplug_timer", "hotplug_wake",
         "rcu_tasks_callbacks", "rcu_tasks_rude_hotplug")  # fmt: skip

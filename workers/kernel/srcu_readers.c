@@ -255,6 +255,8 @@ void srcu_add_waiter(struct srcu_waiter *waiter, const struct srcu_struct *ssp, 
 	waiter->phase = phase;
 	waiter->key = key_of(ssp, phase);
 	waiter->asked = 0;
+	/* Until it is known who is asked, each one that tells wakes: a work does not look again. */
+	WRITE_ONCE(waiter->wanted, 0);
 	WRITE_ONCE(waiter->told, 0);
 	list_add_tail(&waiter->list, &waiters);
 	spin_unlock_irqrestore(&waiters_lock, flags);
