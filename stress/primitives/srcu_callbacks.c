@@ -57,11 +57,12 @@ TASK(2, reader)
 
 TASK(1, second)
 {
-	u64 before = smp_load_acquire(&queued);
+	u64 before = smp_load_acquire(&queued), after;
 
 	remove(1);
 	srcu_barrier(&domain);
-	claim(READ_ONCE(freed) >= 1 + before, freed, before);
+	after = READ_ONCE(freed);
+	claim(after >= 1 + before, after, before);
 }
 
 FINAL_CHECK
