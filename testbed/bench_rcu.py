@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from testbed.build import Core, Request, build
-from testbed.config import MachineConfig, usable_cores
+from testbed.config import MachineConfig, Preempt, usable_cores
 from testbed.errors import TestbedError
 from testbed.machine import Machine
 from testbed.paths import project_root
@@ -119,6 +119,8 @@ def _round(core: Core, liburcu: Liburcu) -> Iterator[tuple[tuple[str, ...], floa
         for name in CALL:
             ns = measured(machine, f"bench_{name}_calls", CALLS, CALL_ROUNDS)
             yield ("callbacks_per_s", name), 1e9 / ns
+    with _booted(core, 1, Preempt.NONE) as machine:
+        yield ("read_ns", "rcu_preempt_none"), measured(machine, "bench_rcu_read", READS)
     for flavour in liburcu.programs:
         yield ("read_ns", f"liburcu_{flavour}"), liburcu.measured(flavour, "read", READS)
         ns = liburcu.measured(flavour, "call", CALLS, CALL_ROUNDS)
@@ -137,8 +139,8 @@ def _round(core: Core, liburcu: Liburcu) -> Iterator[tuple[tuple[str, ...], floa
 
 
 @contextmanager
-def _booted(core: Core, cpus: int) -> Iterator[Machine]:
-    config = MachineConfig(cpus=cpus, hang_ms=0, stall_ms=0)
+def _booted(core: Core, cpus: int, preempt: Preempt = Preempt.FULL) -> Iterator[Machine]:
+    config = MachineConfig(cpus=cpus, hang_ms=0, stall_ms=0, preempt=preempt)
     with Machine(core, build_image(library=None, imports={}), config) as machine:
         yield machine
 
