@@ -36,7 +36,7 @@ SHIPPED = [one.name for one in harnesses() if one.path.name == "scenarios.py"]
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_scenario_ends_as_it_says(name: str) -> None:
     harness = load(name)
-    summary = once(harness, 1.0)
+    summary = once(harness, 0.4)
 
     assert summary.verdict == harness.expect, summary.findings or summary.reason
     assert summary.counters["rounds"] > 10
