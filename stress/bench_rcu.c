@@ -12,12 +12,12 @@
 #include <kernel/srcu.h>
 
 /* What was done since the measurement began. CPU 0 writes. */
-struct bench_rcu_result {
+struct bench_result {
 	u64 count;
 	u64 ns;
 };
 
-struct bench_rcu_result bench_rcu_result;
+struct bench_result bench_result;
 u64 bench_rcu_stop;           /* 1 = readers end; Python writes */
 u64 bench_rcu_reads[MAX_CPUS][8]; /* by CPU, one cache line each; it adds */
 
@@ -26,8 +26,8 @@ DEFINE_STATIC_SRCU(srcu_fast);
 
 static s64 done(u64 count, u64 start)
 {
-	bench_rcu_result.ns = machine_now() - start;
-	bench_rcu_result.count = count;
+	bench_result.ns = machine_now() - start;
+	bench_result.count = count;
 	return 0;
 }
 

@@ -55,11 +55,6 @@ static void unlock_nothing(u32 cookie)
 	barrier();
 }
 
-static u64 rcu_sequence(void)
-{
-	return rcu_get_gp_seq();
-}
-
 /* The busted flavour: a grace period that waits for nobody. */
 static void wait_for_nobody(void)
 {
@@ -147,7 +142,7 @@ static void drain_domain(void)
 
 static u64 srcu_sequence(void)
 {
-	return READ_ONCE(domain.seq) >> 2;
+	return rcu_seq_ctr(rcu_seq_current(&domain.seq));
 }
 
 static u32 lock_srcu_fast(void)
@@ -167,7 +162,7 @@ static void synchronize_fast(void)
 
 static u64 srcu_fast_sequence(void)
 {
-	return READ_ONCE(fast_domain.seq) >> 2;
+	return rcu_seq_ctr(rcu_seq_current(&fast_domain.seq));
 }
 
 #define EACH_SEGMENT (SEGMENT_LOCK | SEGMENT_NESTED | SEGMENT_PREEMPT | SEGMENT_IRQ)
@@ -179,7 +174,7 @@ static const struct torture_flavour flavours[] = {
 		.synchronize = synchronize_rcu, .expedited = synchronize_rcu_expedited,
 		.get_state = get_state_synchronize_rcu, .start_poll = start_poll_synchronize_rcu,
 		.poll = poll_state_synchronize_rcu, .conditional = cond_synchronize_rcu,
-		.call = call_rcu, .drain = rcu_barrier, .sequence = rcu_sequence,
+		.call = call_rcu, .drain = rcu_barrier, .sequence = rcu_get_gp_seq,
 		.segments = EACH_SEGMENT, .in_interrupts = true,
 	},
 	{ /* busted */

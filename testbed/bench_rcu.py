@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from testbed.bench import measured
 from testbed.build import Core, Request, build
 from testbed.config import MachineConfig, Preempt, usable_cores
 from testbed.errors import TestbedError
@@ -51,8 +52,8 @@ LIBURCU_PATIENCE_S = 60.0
 READ_AIM, GRACE_AIM = 1.0, 3.0
 
 
-class RcuUnable(TestbedError):
-    """Something cannot be measured here."""
+class LiburcuError(TestbedError):
+    """A program of liburcu's failed."""
 
 
 class Liburcu:
@@ -75,7 +76,7 @@ class Liburcu:
         """Return what one of something took, ns.
 
         Raises:
-            RcuUnable: its program failed.
+            LiburcuError: its program failed.
         """
         done = subprocess.run(
             [self.programs[flavour], *map(str, what)],
@@ -83,7 +84,7 @@ class Liburcu:
         )  # fmt: skip
         words = done.stdout.split()
         if done.returncode != 0 or len(words) != 2:
-            raise RcuUnable(f"liburcu {flavour}: its measurement of {what[0]} failed")
+            raise LiburcuError(f"liburcu {flavour}: its measurement of {what[0]} failed")
         return int(words[1]) / max(int(words[0]), 1)
 
 
@@ -156,18 +157,6 @@ def _reading(core: Core, readers: int, function: str) -> Iterator[Machine]:
         while not reads[1 : readers + 1, 0].all() and time.monotonic() < deadline:
             time.sleep(0.001)
         yield machine
-
-
-def measured(machine: Machine, function: str, *args: int) -> float:
-    """Repeat something on CPU 0 and return what one of it took, ns.
-
-    Raises:
-        RcuUnable: it could not be done.
-    """
-    if machine.call(function, *args, timeout=60.0):
-        raise RcuUnable(f"{function}(): what is to be measured does not work here")
-    result = machine.global_("bench_rcu_result")
-    return float(result["ns"]) / max(int(result["count"]), 1)
 
 
 def _put(figures: Figures, path: tuple[str, ...], value: float) -> None:
