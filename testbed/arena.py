@@ -148,17 +148,21 @@ class Arena:
         layout: of the core that will run.
         config: of the machine.
         image: the text; None = no text.
+        globals_too: the core's own data is part of the memory; an explorer has its own instead.
 
     Raises:
         MachineUnable: the memory, or the right to run code in it, is not to be had.
         LayoutError: the image does not fit into the layout.
     """
 
-    def __init__(self, layout: Layout, config: MachineConfig, image: TextImage | None) -> None:
+    def __init__(
+        self, layout: Layout, config: MachineConfig, image: TextImage | None, *,
+        globals_too: bool = True,
+    ) -> None:  # fmt: skip
         self.layout = layout
         self.base = layout.constant("ARENA_BASE")
         self.text_base = layout.constant("TEXT_BASE")
-        self.regions = _plan(layout, config, image)
+        self.regions = _plan(layout, config, image, globals_too)
         self.size = max(region.offset + region.size for region in self.regions.values())
         self._allocated, self._provided = 0, 0  # Bytes of HARNESS.
         self._constants = 0  # Bytes of TABLES.
@@ -366,9 +370,11 @@ class Arena:
         return self.view(self.base + region.offset, dtype, count)
 
 
-def _plan(layout: Layout, config: MachineConfig, image: TextImage | None) -> dict[str, Region]:
+def _plan(
+    layout: Layout, config: MachineConfig, image: TextImage | None, globals_too: bool
+) -> dict[str, Region]:
     """Return the regions by name, in the order in which they lie."""
-    start, end = layout.globals_range
+    start, end = layout.globals_range if globals_too else (0, 0)
     text = len(image.text) if image else 0
     functions = len(image.functions) if image else 0
     one_stack = layout.constant("TASK_STACK_SIZE") + layout.constant("TRAP_STACK_SIZE")

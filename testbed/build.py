@@ -19,7 +19,7 @@ from testbed.cache import Cache, Core, Record
 from testbed.errors import BuildError
 from testbed.joined import declared, find_objcopy, identity, join, visible
 from testbed.patches import copy_with_patches
-from testbed.paths import cache_folder, project_root
+from testbed.paths import cache_folder, project_root, quick_folder
 from testbed.sources import BASED_ON, Source, SourceTree, digest
 from testbed.toolchain import (
     COMMON_FLAGS,
@@ -161,9 +161,12 @@ def _source_tree(request: Request, checkout: Path) -> Iterator[SourceTree]:
     if not request.patches:
         yield SourceTree(checkout, request.flavour.value)
         return
-    with tempfile.TemporaryDirectory(prefix="testbed-patched-") as folder:
+    with tempfile.TemporaryDirectory(prefix="testbed-patched-", dir=quick_folder()) as folder:
         copy = Path(folder).resolve()
-        copy_with_patches(checkout, request.patches, copy)
+        try:
+            copy_with_patches(checkout, request.patches, copy)
+        except OSError as error:
+            raise BuildError(f"{folder}: the sources cannot be copied here: {error}") from error
         yield SourceTree(copy, request.flavour.value)
 
 
@@ -172,10 +175,13 @@ def _plan(
 ) -> tuple[_Unit, ...]:
     planned = [(source, _flags(source, tree.machine)) for source in tree.core_sources()]
     planned += [(source, _user_flags(tree.machine, defines)) for source in extra]
-    return tuple(
-        _Unit(source, flags, digest(compiler.identity, *flags, tree.content_key(source)))
-        for source, flags in planned
-    )
+    made_by: dict[tuple[str, ...], str] = {}
+    units = []
+    for source, flags in planned:
+        if flags not in made_by:
+            made_by[flags] = digest(compiler.identity, *flags)
+        units.append(_Unit(source, flags, digest(made_by[flags], tree.content_key(source))))
+    return tuple(units)
 
 
 # Writes down what a finding is while nothing else happens: nobody is to come in between.
@@ -220,13 +226,8 @@ def _engine(tree: SourceTree, units: tuple[_Unit, ...], compiler: Compiler) -> _
     own = tuple(unit for unit in units if unit.source.name.startswith(folder))
     others = tuple(unit for unit in units if not unit.source.name.startswith(folder))
     parts = [compiler.identity, identity(objcopy), *(unit.key for unit in units)]
-    key = digest("joined", *parts, *sorted(_promised(tree)))
+    key = digest("joined", *parts, tree.vocabulary_key())
     return _Engine(own, others, key, objcopy)
-
-
-def _promised(tree: SourceTree) -> set[str]:
-    """Return what the headers declare that a user's file may include."""
-    return declared(tree.vocabulary().values())
 
 
 def _make(job: _Job, build_id: str) -> Core | None:
@@ -241,7 +242,8 @@ def _make(job: _Job, build_id: str) -> Core | None:
                 return None
             objects = [job.cache.object(unit.key) for unit in engine.own]
             others = [job.cache.object(unit.key) for unit in engine.others]
-            names = visible(objects, others, _promised(job.tree), job.compiler)
+            promised = declared(job.tree.vocabulary().values())
+            names = visible(objects, others, promised, job.compiler)
             join(objects, names, work / "joined.o", job.compiler, engine.objcopy)
             job.cache.keep(engine.key, work / "joined.o", "")
         units = _apart(job)

@@ -11,13 +11,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 # Whatever nobody used for so long is removed from the cache, s.
 MAX_AGE = 30 * 24 * 3600
+
+# All sources of a core, in one file: hundreds of small ones would take longer than the link.
+SOURCES = "sources.msgpack"
 
 # Looking at everything in the cache takes longer than building a core; s.
 PRUNE_EVERY = 24 * 3600
@@ -42,7 +46,7 @@ class Core:
     compiler: str
     sources: tuple[str, ...]
     warnings: str
-    objects: tuple[tuple[str, Path], ...] = ()
+    objects: tuple[tuple[str, Path], ...] = field(default=(), compare=False)
 
     def source(self, name: str) -> list[str] | None:
         """Return the lines of a file as it was built, patches included; None if it was not.
@@ -50,11 +54,16 @@ class Core:
         Args:
             name: as in debug information: relative to the project, or absolute.
         """
-        try:
-            text = (self.path.parent / "sources" / name.lstrip("/")).read_text(errors="replace")
-        except OSError:
-            return None
-        return text.splitlines()
+        text = _texts_in(self.path.parent).get(name)
+        return None if text is None else text.decode(errors="replace").splitlines()
+
+
+@lru_cache(maxsize=4)
+def _texts_in(folder: Path) -> dict[str, bytes]:
+    try:
+        return msgspec.msgpack.decode((folder / SOURCES).read_bytes(), type=dict[str, bytes])
+    except OSError:
+        return {}
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -99,10 +108,7 @@ class Cache:
         self, result: Path, build_id: str, record: Record, texts: Mapping[str, bytes]
     ) -> Core:
         """Move the folder `result`, which has the file ``core``, to where others find it."""
-        for name, text in texts.items():
-            path = result / "sources" / name.lstrip("/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text)
+        (result / SOURCES).write_bytes(msgspec.msgpack.encode(texts))
         (result / "core.json").write_bytes(msgspec.json.encode(record))
         (self.folder / "cores").mkdir(exist_ok=True)
         result.rename(self.folder / "cores" / build_id)

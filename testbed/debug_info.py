@@ -7,8 +7,9 @@ read once, from its object, and what it says is kept beside that. A link adds th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -101,12 +102,26 @@ def _units(core: Core, elf: ELFFile) -> Iterator[tuple[str, Callable[[], UnitInf
 
 
 def _of_object(path: Path, linked: ELFFile, name: str) -> UnitInfo:
-    kept = path.with_suffix(f".types-{FORMAT}")
-    info = load_beside(kept, UnitInfo)
+    info = _by_itself(path) or load_beside(_beside(path), UnitInfo)
     if info is None:
-        info = _read_object(path) or _read_linked(linked, name)
-        keep_beside(kept, info)
+        info = _read_linked(linked, name)
+        keep_beside(_beside(path), info)
     return info
+
+
+# An object's name is a hash of what is in it, and the cores of one process have most in common.
+@lru_cache(maxsize=512)
+def _by_itself(path: Path) -> UnitInfo | None:
+    info = load_beside(_beside(path), UnitInfo)
+    if info is None:
+        info = _read_object(path)
+        if info is not None:
+            keep_beside(_beside(path), info)
+    return info
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(f".types-{FORMAT}")
 
 
 def _read_object(path: Path) -> UnitInfo | None:
@@ -137,20 +152,17 @@ class _Places:
         self.external: dict[str, int] = {}
         self._files: dict[str, list[dict[str, int]]] = {}
         file: dict[str, int] = {}
-        table: Any = elf.get_section_by_name(".symtab")
-        for symbol in table.iter_symbols():
-            kind, bind = symbol["st_info"]["type"], symbol["st_info"]["bind"]
-            if kind == "STT_FILE":
+        for name, info, section, address, size in _symbol_table(elf):
+            kind = info & 0xF
+            if kind == STT_FILE:
                 file = {}
-                self._files.setdefault(symbol.name, []).append(file)
-            if kind not in ("STT_FUNC", "STT_OBJECT") or symbol["st_shndx"] == "SHN_UNDEF":
+                self._files.setdefault(name, []).append(file)
+            if kind not in (STT_FUNC, STT_OBJECT) or section == SHN_UNDEF:
                 continue
-            entry = Symbol(
-                symbol["st_value"], symbol["st_size"], kind == "STT_FUNC", bind != "STB_LOCAL"
-            )
-            symbols.setdefault(symbol.name, []).append(entry)
+            entry = Symbol(address, size, kind == STT_FUNC, info >> 4 != STB_LOCAL)
+            symbols.setdefault(name, []).append(entry)
             places = self.external if entry.external else file
-            places[symbol.name] = entry.address
+            places[name] = address
 
     def of_file(self, unit: UnitInfo) -> Mapping[str, int]:
         """Return the statics of a file: of those with its name the one that has its variables."""
@@ -160,6 +172,23 @@ class _Places:
         if best in found:
             found.remove(best)
         return best
+
+
+# Source: elf(5), Elf64_Sym.
+SYMBOL = Struct("<IBBHQQ")
+STT_OBJECT, STT_FUNC, STT_FILE = 1, 2, 4
+STB_LOCAL, SHN_UNDEF = 0, 0
+
+
+def _symbol_table(elf: ELFFile) -> Iterator[tuple[str, int, int, int, int]]:
+    """Give name, st_info, section, address and size of each symbol.
+
+    pyelftools finds the table, but its parser takes as long for one core as a whole search.
+    """
+    table: Any = elf.get_section_by_name(".symtab")
+    names = table.stringtable.data()
+    for offset, info, _, section, address, size in SYMBOL.iter_unpack(table.data()):
+        yield names[offset : names.index(b"\0", offset)].decode(), info, section, address, size
 
 
 def _add(

@@ -36,3 +36,12 @@ def shown_path(path: Path) -> str:
     """Return a path as commands show it: what belongs to the project is found anywhere."""
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def quick_folder() -> str | None:
+    """Return a folder in memory for many small files; None: take the usual one for temporary files.
+
+    Some file systems take half a millisecond to make a file.
+    """
+    folder = "/dev/shm"
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None

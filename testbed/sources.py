@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -75,6 +76,12 @@ class SourceTree:
     mechanisms: bool = True
     _contents: dict[str, bytes | None] = field(default_factory=dict)
     _included: dict[str, list[str]] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict)
+    _resolved: dict[tuple[str, str], str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._inside = f"{self.root}{os.sep}"
+        self._folders = [os.path.join(self.root, folder) for folder in self.include_folders()]
 
     def include_folders(self) -> list[Path]:
         """Return the folders of ``-I``, in order, relative to the root."""
@@ -97,12 +104,13 @@ class SourceTree:
         folders = [*MECHANISMS, *machine] if self.mechanisms else machine
         for folder in ("shm_layout", *(f"workers/{one}" for one in folders)):
             paths = sorted(
-                [*self.root.glob(f"{folder}/**/*.c"), *self.root.glob(f"{folder}/**/*.S")],
+                (Path(where, name) for where, _, names in os.walk(self.root / folder)
+                 for name in names if name.endswith((".c", ".S"))),
                 key=lambda path: (EDGES.get(path.name, 0), path),
-            )
+            )  # fmt: skip
             if not paths:
                 raise BuildError(f"{self.root / folder}: no C sources here")
-            found += [Source(path, str(path.relative_to(self.root))) for path in paths]
+            found += [Source(path, self._name(str(path))) for path in paths]
         if not self.mechanisms:
             found = [one for one in found
                      if not one.path.name.startswith(BRIDGE) and one.path.parent.name != TEXT]
@@ -112,8 +120,7 @@ class SourceTree:
         """Tell whether `sources` are no program of their own, but tasks on a kernel."""
         if not any(MAIN.search(self._read(str(one.path)) or b"") for one in sources):
             return True
-        inside = f"{self.root}{os.sep}"
-        names = {path.removeprefix(inside) for one in sources for path in self.closure(one.path)}
+        names = {self._name(path) for one in sources for path in self.closure(one.path)}
         return any(name.startswith(VOCABULARY) for name in names)
 
     def vocabulary(self) -> dict[str, bytes]:
@@ -123,6 +130,10 @@ class SourceTree:
             for header in sorted(self.root.glob(f"{folder}/*.h")):
                 found |= {path: self._read(path) or b"" for path in self.closure(header)}
         return found
+
+    def vocabulary_key(self) -> str:
+        """Return a hash of `vocabulary`."""
+        return digest("".join(self._hash(path) for path in sorted(self.vocabulary())))
 
     def wrapped(self, sources: Sequence[Source]) -> list[str]:
         """Return the functions of libc for which `sources` have a ``__wrap_`` of their own."""
@@ -155,17 +166,12 @@ class SourceTree:
 
     def content_key(self, source: Source) -> str:
         """Return a hash of `source` and all that it includes, by name and content."""
-        parts: list[str | bytes] = [source.name]
-        inside = f"{self.root}{os.sep}"
-        for path in self.closure(source.path):
-            parts += [path.removeprefix(inside), self._read(path) or b""]
-        return digest(*parts)
+        return digest(source.name, "".join(map(self._hash, self.closure(source.path))))
 
     def texts(self, sources: Sequence[Source]) -> dict[str, bytes]:
         """Return the contents of `sources` and of what they include, by name."""
-        inside = f"{self.root}{os.sep}"
         paths = {path for source in sources for path in self.closure(source.path)}
-        return {path.removeprefix(inside): self._read(path) or b"" for path in sorted(paths)}
+        return {self._name(path): self._read(path) or b"" for path in sorted(paths)}
 
     def changed(self) -> bool:
         """Tell whether a file has another content now than when it was read here."""
@@ -185,23 +191,31 @@ class SourceTree:
 
     def _direct_includes(self, path: str) -> list[str]:
         if path not in self._included:
-            content = self._read(path) or b""
-            self._included[path] = [
-                found
-                for quoted, angled in INCLUDE.findall(content)
-                for found in self._resolve(path, os.fsdecode(quoted), os.fsdecode(angled))
-            ]
+            folder = os.path.dirname(path)
+            named = _names_included(self._read(path) or b"")
+            resolved = (self._resolve(folder, quoted, angled) for quoted, angled in named)
+            self._included[path] = [one for one in resolved if one is not None]
         return self._included[path]
 
-    def _resolve(self, path: str, quoted: str, angled: str) -> Iterator[str]:
-        folders = [os.path.join(self.root, folder) for folder in self.include_folders()]
-        if quoted:
-            folders.insert(0, os.path.dirname(path))
-        for folder in folders:
-            candidate = os.path.normpath(os.path.join(folder, quoted or angled))
-            if self._read(candidate) is not None:
-                yield candidate
-                return
+    def _resolve(self, beside: str, quoted: str, angled: str) -> str | None:
+        """Return what the compiler would include in a file of the folder `beside`."""
+        if not quoted:
+            beside = ""  # Does not matter, so that the answer is the same for all folders.
+        if (beside, quoted or angled) not in self._resolved:
+            folders = [beside, *self._folders] if beside else self._folders
+            paths = (os.path.normpath(f"{one}{os.sep}{quoted or angled}") for one in folders)
+            found = next((path for path in paths if self._read(path) is not None), None)
+            self._resolved[beside, quoted or angled] = found
+        return self._resolved[beside, quoted or angled]
+
+    def _name(self, path: str) -> str:
+        return path.removeprefix(self._inside)
+
+    def _hash(self, path: str) -> str:
+        """Return a hash of the name and the content of a file."""
+        if path not in self._hashes:
+            self._hashes[path] = digest(self._name(path), self._read(path) or b"")
+        return self._hashes[path]
 
     def _read(self, path: str) -> bytes | None:
         if path not in self._contents:
@@ -211,3 +225,9 @@ class SourceTree:
             except OSError:
                 self._contents[path] = None
         return self._contents[path]
+
+
+@lru_cache(maxsize=1024)
+def _names_included(text: bytes) -> list[tuple[str, str]]:
+    """Return what the #include lines of a file name, each in quotes or in angles; else ""."""
+    return [(os.fsdecode(quoted), os.fsdecode(angled)) for quoted, angled in INCLUDE.findall(text)]

@@ -92,8 +92,7 @@ class Compiler:
 
     def version(self) -> str:
         """Return the first line of ``cc --version``; starts a process."""
-        answer = self.run("--version")
-        return answer.splitlines()[0] if answer else "unknown"
+        return _version(self)
 
     def is_clang(self) -> bool:
         """Tell whether this is clang, under whatever name; starts a process the first time."""
@@ -108,6 +107,12 @@ class Compiler:
         except (OSError, subprocess.SubprocessError) as error:
             raise BuildError(f"{self.path}: the C compiler does not run: {error}") from error
         return done.stdout
+
+
+@cache
+def _version(compiler: Compiler) -> str:
+    answer = compiler.run("--version")
+    return answer.splitlines()[0] if answer else "unknown"
 
 
 @cache

@@ -47,7 +47,7 @@ class World(Closing):
         self._entries = Entries()
         if self.is_kernel:
             image = assembled_image()
-            self._arena = Arena(self.layout, self._config(target), image)
+            self._arena = Arena(self.layout, self._config(target), image, globals_too=False)
             if target.scenario is not None:
                 self._entries = write_tasks(self._arena, target.scenario)
 
