@@ -21,7 +21,7 @@ LIBRARY = DEFAULT_LIBRARY
 CONFIG = {"heap_mb": 64, "harness_mb": 24}
 OPTIONS = (
     Option("library", DEFAULT_LIBRARY, "Soname or path of a library with zlib's interface."),
-    Option("files", "", "File or folder to compress.  [default: Python's own library]"),
+    Option("files", "", "File or folder to compress.  [default: Python's own library]", path=True),
     Option("functions", "", "Functions to probe, comma-separated.  [default: all]"),
     Option("armers", 2, "Tasks that arm and disarm.", minimum=1, maximum=16),
     Option("batch", 12, "Probes that a task holds at a time.", minimum=1, maximum=32),

@@ -40,8 +40,15 @@ def patch_arguments(patches: Sequence[Path]) -> list[str]:
 
 
 def stress_command(harness: "Harness", named: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the argv that runs this again; only a default that is not random is left out."""
+    """Return the argv that runs this again, in any folder, without what is a default.
+
+    Args:
+        harness: what runs.
+        named: what commands call it.
+        values: options by name.
+    """
     command = ["testbed", "stress", named]
+    paths = {one.name for one in harness.options if one.path}
     defaults = {**STRESS_DEFAULTS, **{one.name: one.default for one in harness.options}}
     for name, default in defaults.items():
         value, flag = values[name], f"--{name.replace('_', '-')}"
@@ -53,8 +60,14 @@ def stress_command(harness: "Harness", named: str, values: Mapping[str, Any]) ->
             if value != bool(default):
                 command.append(flag if value else flag.replace("--", "--no-", 1))
         elif name in ALWAYS or (value is not None and value != default):
-            command += [flag, str(value)]
+            command += [flag, _of_any_folder(str(value), name in paths)]
     return tuple(command)
+
+
+def _of_any_folder(value: str, is_path: bool) -> str:
+    """Return the value of an option; one that is the path of something is so from any folder."""
+    there = (is_path or "/" in value) and value and Path(value).exists()
+    return shown_path(Path(value)) if there else value
 
 
 def with_command(summary: Summary, command: tuple[str, ...]) -> Summary:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import TestbedError
 from testbed.kinds import Kind
-from testbed.paths import project_root
+from testbed.paths import found_path, project_root
 
 if TYPE_CHECKING:
     from testbed.machine import Machine
@@ -71,6 +71,7 @@ class Option:
         help: one sentence, with the unit.
         minimum, maximum: inclusive, None = no bound.
         choices: the only values that there are, in the order of the help; empty = any.
+        path: a value without a slash may be the path of a file or folder, too.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    path: bool = False
 
     def __post_init__(self) -> None:
         """Its default is one of its choices."""
@@ -183,7 +185,7 @@ def load(name: str) -> Harness:
         if not path.is_file():
             raise HarnessError(_unknown(given))
     else:
-        path = Path(given)
+        path = found_path(given)
         if not path.is_file():
             raise HarnessError(f"{path}: no such file; a harness is a name or a Python file")
     return _one_of(path.resolve(), chosen)

@@ -33,9 +33,24 @@ def cache_folder() -> Path:
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as commands show it: what belongs to the project is found anywhere."""
+    """Return a path as commands show it, so that `found_path` finds it from any folder."""
     root = project_root()
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    whole = Path(os.path.abspath(path))
+    return str(whole.relative_to(root)) if whole.is_relative_to(root) else str(whole)
+
+
+def shown_target(given: str) -> str:
+    """Return a name, ``FILE`` or ``FILE.py::NAME`` in the same way."""
+    file, separator, name = given.partition("::")
+    if file.endswith((".c", ".py")):
+        file = shown_path(found_path(file))
+    return f"{file}{separator}{name}"
+
+
+def found_path(given: str) -> Path:
+    """Return the file that a command names: where it is said to be, else there in the project."""
+    path, in_project = Path(given), project_root() / given
+    return in_project if in_project.is_file() and not path.exists() else path
 
 
 def quick_folder() -> str | None:

@@ -91,6 +91,12 @@ class Context:
         near = os.path.relpath(path, start)
         return str(path) if near.startswith(os.pardir) or Path.cwd() != start else near
 
+    def named_path(self, path: Path) -> str:
+        """Return a path as the command of a run has it: in any folder, where reports are kept."""
+        from testbed import paths
+
+        return self.shown_path(path) if self.settings.runs is None else paths.shown_path(path)
+
     def command(self, *arguments: str) -> tuple[str, ...]:
         """Return argv that runs this test alone."""
         _, separator, rest = self.item.nodeid.partition("::")

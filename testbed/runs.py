@@ -86,8 +86,8 @@ class RunFolder:
         self._try(lambda: _append(self.path / "log.txt", line))
 
     def finding_path(self, finding: Finding) -> Path:
-        """Return where the report of `finding` is or will be."""
-        return self.path / "findings" / f"{finding.signature}.json"
+        """Return where the report of `finding` is or will be, from any folder."""
+        return self.path.absolute() / "findings" / f"{finding.signature}.json"
 
     def write_finding(self, finding: Finding) -> None:
         """Write a finding in all forms, replacing an earlier one of its signature.

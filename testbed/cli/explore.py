@@ -120,7 +120,7 @@ def searched(named: str, values: dict[str, Any]) -> tuple[Summary, int]:
     runs, as_json = values.pop("runs"), values.pop("as_json")
     target = find_target(named)
     options = options_of(target.named, values)
-    first = first_line(target.named, options)
+    first = first_line(named, options)
     click.echo(first, err=as_json)
     folder = RunFolder.create(f"explore-{target.name}", runs)
     folder.event("start", command=list(options.command))
@@ -154,7 +154,7 @@ def run_schedule(
     options = options_of(target.named, values)
     command = ("testbed", "explore", target.named, *options.same_run, "--schedule", schedule)
     options = replace(options, command=command)
-    click.echo(f"testbed {__version__}  explore {target.named}  schedule {schedule}", err=as_json)
+    click.echo(f"testbed {__version__}  explore {named}  schedule {schedule}", err=as_json)
     folder = RunFolder.create(f"replay-{target.name}", runs)
     done = replay(target, options, parsed, expected, folder)
     summary = folder.finish(done.summary)
@@ -168,6 +168,7 @@ def options_of(named: str, values: dict[str, Any]) -> ExploreOptions:
     from testbed.explore.command import options_with_command
     from testbed.explore.python_strategy import load_strategy
     from testbed.explore.search import SearchOptions
+    from testbed.paths import found_path, shown_path
 
     seed = values["seed"]
     if seed is None:
@@ -176,6 +177,9 @@ def options_of(named: str, values: dict[str, Any]) -> ExploreOptions:
     if values["exhaustive"] and strategy == AUTO:
         strategy = EXHAUSTIVE[0]
     choose = None if strategy in STRATEGIES else load_strategy(strategy)
+    if choose is not None:
+        file, _, function = strategy.rpartition(":")
+        strategy = f"{shown_path(found_path(file))}:{function}"
     search = SearchOptions(
         seed=seed,
         processes=values["processes"] or len(os.sched_getaffinity(0)),

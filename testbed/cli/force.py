@@ -46,8 +46,8 @@ def run_forced(
         values.pop(name)
     target = find_target(named)
     options = options_of(target.named, values)
-    again = ("testbed", "replay", "--real", str(path), "--attempts", str(attempts), "--timeout",
-             duration_text(timeout_s))  # fmt: skip
+    again = ("testbed", "replay", "--real", str(path.absolute()), "--attempts", str(attempts),
+             "--timeout", duration_text(timeout_s))  # fmt: skip
     said = f"testbed {__version__}  replay --real {target.named}  schedule {document.schedule}"
     click.echo(said, err=as_json)
     folder = RunFolder.create(f"replay-real-{target.name}", runs)

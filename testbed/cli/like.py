@@ -66,8 +66,8 @@ def run_like(wanted: str, target: str | None, values: dict[str, Any]) -> int:
     values = merged(values, sources.values)
     values["races"] = values["races"] and races_matter(sources.finding)
     options = options_of(found.named, values)
-    command = (*options.command[:3], "--like", str(path), *options.command[3:])
-    first = f"{first_line(found.named, options)}  like {sources.finding.signature}"
+    command = (*options.command[:3], "--like", str(path.absolute()), *options.command[3:])
+    first = f"{first_line(target or sources.named, options)}  like {sources.finding.signature}"
     click.echo(first, err=as_json)
     click.echo(f"looking for {sources.finding.title}", err=as_json)
     folder = RunFolder.create(f"explore-{found.name}", runs)
@@ -122,8 +122,10 @@ def sources_of(path: Path) -> Sources:
 
 
 def _of_stress(finding: Finding) -> Sources:
+    from testbed.cli.replay import check_files
     from testbed.cli.stress import stress as group
 
+    check_files(finding.command)
     named, arguments = finding.command[2], list(finding.command[3:])
     harness = load(named)
     with click.Context(group, info_name="stress") as parent:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from testbed.paths import project_root
+from testbed.paths import found_path
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
@@ -45,10 +45,7 @@ class PatchPath(click.Path):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Any:
         """Return the path of an existing file."""
-        in_project = project_root() / value
-        if not Path(value).exists() and in_project.is_file():
-            value = in_project
-        return super().convert(value, param, ctx)
+        return super().convert(found_path(value), param, ctx)
 
 
 def runs_option(function: Function) -> Function:

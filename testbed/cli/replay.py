@@ -1,6 +1,7 @@
 """``testbed replay``: run a report's command again, and compare signatures, not mere failure."""
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,7 @@ def arguments_of(
     """Return what ``testbed explore`` makes of the arguments in `command`: target and options."""
     from testbed.cli.explore import explore
 
+    check_files(command)
     with explore.make_context("explore", list(command[2:])) as context:
         values = dict(context.params)
     named: str = values.pop("target")
@@ -191,6 +193,7 @@ def again(
     command = document.command
     if command[:2] != ("testbed", "stress") or len(command) < 3:
         raise ReplayError(f"{' '.join(command)}: only runs of testbed stress can be replayed")
+    check_files(command)
     named, arguments = command[2], list(command[3:])
     harness = load(named)
     with click.Context(group, info_name="stress") as parent:
@@ -201,6 +204,28 @@ def again(
     values.pop("runs")
     values.pop("as_json")
     return run_stress(harness, named, values, runs, as_json)
+
+
+def check_files(command: tuple[str, ...]) -> None:
+    """Check that a command's files are still there.
+
+    Raises:
+        ReplayError: one is not.
+    """
+    from testbed.paths import found_path
+
+    target = command[2].partition("::")[0]
+    strategies = [
+        value.rpartition(":")[0] for option, value in pairwise(command) if option == "--strategy"
+    ]
+    patches = [value for option, value in pairwise(command) if option == "--patch"]
+    code = [file for file in (target, *strategies) if file.endswith((".c", ".py"))]
+    for file in (*code, *patches):
+        if not found_path(file).is_file():
+            raise ReplayError(
+                f"{file}: this file, which the report is about, is no longer there; "
+                f"with its place of now, the run is: {shlex.join(command)}"
+            )
 
 
 def signatures_of(document: Finding | Summary) -> set[str]:

@@ -87,9 +87,10 @@ def show(wanted: str, runs: Path | None, as_json: bool) -> None:
 def document_text(document: Finding | Summary, path: Path) -> str:
     """Return a report as text; a run with its findings."""
     if isinstance(document, Finding):
-        return finding_text(document, str(path))
+        return finding_text(document, str(path.absolute()))
+    folder = path.parent.absolute()
     parts = [
-        finding_text(finding, str(path.parent / "findings" / f"{finding.signature}.json"))
+        finding_text(finding, str(folder / "findings" / f"{finding.signature}.json"))
         for finding in document.findings
     ]
     return "\n".join([*parts, summary_text(document)])

@@ -14,6 +14,7 @@ from testbed import __version__
 from testbed.cli.options import PatchPath, duration, json_option, runs_option
 from testbed.commands import STRESS_DEFAULTS, duration_text, stress_command, with_command
 from testbed.findings import Summary, Verdict, environment
+from testbed.paths import shown_target
 from testbed.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def run_stress(
     options = RunOptions.of(harness, values)
     click.echo(first_line(harness.name, values), err=as_json)
     folder = RunFolder.create(harness.name, runs)
-    command = stress_command(harness, named, values)
+    command = stress_command(harness, shown_target(named), values)
     folder.event("start", command=list(command))
     shown: list[Progress] = []
 

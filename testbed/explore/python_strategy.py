@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.explore.process import Choose, Pending
 from testbed.explore.strategies import STRATEGIES
+from testbed.paths import found_path
 
 
 class StrategyError(TestbedError):
@@ -26,7 +26,7 @@ def load_strategy(given: str) -> Choose:
         raise StrategyError(
             f"{given}: no such strategy; there are {', '.join(STRATEGIES)}, or FILE.py:FUNCTION"
         )
-    path = Path(file)
+    path = found_path(file)
     spec = importlib.util.spec_from_file_location(f"testbed_strategy_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise StrategyError(f"{file}: no such Python file")

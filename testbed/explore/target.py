@@ -11,7 +11,7 @@ from pathlib import Path
 from testbed.build import Core, Flavour, Request, build
 from testbed.errors import TestbedError
 from testbed.harness import Harness, HarnessError, harnesses, load, stress_folder
-from testbed.paths import shown_path
+from testbed.paths import found_path, shown_path, shown_target
 from testbed.scenario.model import Scenario
 
 # What makes a C file one that can be explored by itself.
@@ -57,12 +57,12 @@ def find_target(given: str) -> Target:
         TargetError: there is no such thing, or it cannot be explored.
     """
     if given.endswith(".c"):
-        path = Path(given)
+        path = found_path(given)
         if not path.is_file():
             raise TargetError(f"{given}: no such C file")
         return _of_file(path)
     if given.partition("::")[0].endswith(".py"):
-        return target_of(load(given), given)
+        return target_of(load(given), shown_target(given))
     examples = own_examples()
     if given in examples:
         return _of_file(examples[given])

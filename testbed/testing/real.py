@@ -93,11 +93,11 @@ def _harness(context: Context, given: Scenario | str | Path) -> tuple[Harness, s
     """Return a harness, what commands call it, and whether they can."""
     if isinstance(given, Scenario):
         path = Path(given.file) if Path(given.file).is_file() else context.item.path
-        named = f"{context.shown_path(path)}::{given.name}"
+        named = f"{context.named_path(path)}::{given.name}"
         return harness_of(given, path), named, is_in_module(given, path)
     file, separator, name = str(given).partition("::")
     if file.endswith(".py") and (context.folder / file).is_file():
-        file = context.shown_path(context.folder / file)
+        file = context.named_path(context.folder / file)
     return load(f"{file}{separator}{name}"), f"{file}{separator}{name}", True
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,13 +144,14 @@ def _target(context: Context, given: Scenario | str | Path) -> tuple[Target, boo
     """Return what to explore, and whether a command line can name it too."""
     if isinstance(given, Scenario):
         path = Path(given.file) if Path(given.file).is_file() else context.item.path
-        named = f"{context.shown_path(path)}::{given.name}"
+        named = f"{context.named_path(path)}::{given.name}"
         return target_of(harness_of(given, path), named), is_in_module(given, path)
     file, separator, name = str(given).partition("::")
     path = context.folder / file
-    if path.suffix in (".c", ".py") and path.is_file():
-        file = context.shown_path(path)
-    return find_target(f"{file}{separator}{name}"), True
+    if path.suffix not in (".c", ".py") or not path.is_file():
+        return find_target(str(given)), True
+    found = find_target(f"{path}{separator}{name}")
+    return replace(found, named=f"{context.named_path(path)}{separator}{name}"), True
 
 
 def is_in_module(scenario: Scenario, path: Path) -> bool:
@@ -179,7 +180,9 @@ class Wanted:
         patches = tuple(patch.name for patch in options.patches)
         if self.finding is not None:
             return (self.finding.harness, self.finding.patches) == (target.name, patches)
-        return self.expected is None or self.expected.target == target.named
+        # Its folder is another one on another machine.
+        wanted = "" if self.expected is None else Path(self.expected.target).name
+        return self.expected is None or wanted == Path(target.named).name
 
 
 def run_of(given: str, runs: Path | None) -> Wanted:

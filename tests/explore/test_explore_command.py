@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,32 @@ def test_a_run_is_replayed_from_its_report_its_folder_and_its_schedule_file(
         output = capsys.readouterr().out
         assert output.endswith("replayed\n"), wanted
         assert f"signature {finding.signature}" in output
+
+
+def test_a_report_about_files_with_relative_paths_is_replayed_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    mine = tmp_path / "here" / "mine.c"
+    mine.write_bytes((PROGRAMS / "srcu.c").read_bytes())
+    shutil.copy(PROGRAMS / "program.h", mine.parent)
+    monkeypatch.chdir(tmp_path / "here")
+    assert run(["explore", "mine.c", "-D", "MISSING_B", "--seed", "1", "--runs", "runs"]) == 1
+    output = capsys.readouterr().out
+    again = next(line.split()[3] for line in output.splitlines() if "again: testbed" in line)
+    schedule = report_of(Path("runs").resolve(), ".schedule")
+    finding = decode_report(Path(again).read_bytes())
+    assert isinstance(finding, Finding)
+
+    monkeypatch.chdir(tmp_path / "there")
+    for wanted in ([again], [str(schedule)], finding.command[1:]):
+        assert run(wanted if "explore" in wanted else ["replay", *wanted]) == 1, wanted
+        assert f"signature {finding.signature}" in capsys.readouterr().out
+
+    mine.unlink()
+    assert run(["replay", again]) == 2
+    assert f"{mine}: this file, which the report is about, is no longer" in capsys.readouterr().err
 
 
 def test_a_schedule_of_another_build_diverges_and_says_why(

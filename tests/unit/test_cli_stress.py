@@ -9,6 +9,7 @@ import pytest
 from testbed.cli.stress import first_line, harness_command
 from testbed.commands import stress_command, with_command
 from testbed.harness import Harness, HarnessError, load
+from testbed.paths import found_path, project_root, shown_target
 from testbed.report.model import from_machine
 from testbed.stress import RunOptions
 from tests.unit.report_samples import facts, held_run, reading, use_after_free
@@ -85,6 +86,25 @@ def test_patches_are_part_of_the_command(harness: Harness, tmp_path: Path) -> No
 
     assert parsed(harness, *command[3:])["patches"] == (patch,)
     assert "patches 51.patch" in first_line("storm", values)
+
+
+def test_the_command_of_relative_paths_is_one_for_every_folder(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.patch", "libmine.so"):
+        Path(name).write_text("")
+    given = ("--patch", "mine.patch", "--library", "./libmine.so", "--seed", "1")
+    command = stress_command(harness, "storm", parsed(harness, *given))
+
+    for name in ("mine.patch", "libmine.so"):
+        assert str(tmp_path / name) in command
+    assert shown_target("storm.py::one") == f"{tmp_path}/storm.py::one"
+    by_soname = parsed(harness, "--library", "libmine.so", "--seed", "1")
+    assert "libmine.so" in stress_command(harness, "kprobe_storm", by_soname)
+    ours = project_root() / "stress" / "scenarios.py"
+    assert shown_target(f"{ours}::one") == "stress/scenarios.py::one"
+    assert found_path("stress/scenarios.py").is_file()
 
 
 def test_the_first_line_has_version_seed_and_options(harness: Harness) -> None:
