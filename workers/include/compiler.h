@@ -18,6 +18,15 @@
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
+/*
+ * A word of 4 or 8 bytes that does not change while a function runs, for that function: the
+ * compiler may read it once, across barriers, and where it is not needed. Nobody sees the access.
+ */
+#define READ_STABLE(x) ({ \
+	__typeof__(x) __stable; \
+	__asm__("mov %a1, %0" : "=r"(__stable) : "p"(&(x))); \
+	__stable; })
+
 #define barrier() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define smp_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)

@@ -80,11 +80,13 @@
 #define __statistics __attribute__((section("statistics")))
 
 #define current (this_cpu()->curr)
+/* Not in the scheduler, whose functions run on for another task. */
+#define current_stable READ_STABLE(this_cpu()->curr)
 #define smp_processor_id() (this_cpu()->id)
 #define num_cpus() (the_machine->config.cpus)
 #define cpu_at(n) (&the_machine->cpu[n])
 #define cpu_online(n) (READ_ONCE(cpu_at(n)->online))
-#define preempt_is_full() (likely(the_machine->config.preempt == PREEMPT_FULL))
+#define preempt_is_full() (likely(READ_STABLE(the_machine->config.preempt) == PREEMPT_FULL))
 #define for_each_online_cpu(n) \
 	for ((n) = 0; (n) < (int)num_cpus(); (n)++) \
 		if (cpu_online(n))

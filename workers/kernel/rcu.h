@@ -25,21 +25,21 @@ void rcu_read_unlock_special(void);
 /* Nests. Any context. */
 static inline void rcu_read_lock(void)
 {
-	if (preempt_is_full()) {
-		struct task_struct *task = current;
+	struct task_struct *task = current_stable;
 
+	if (preempt_is_full())
 		WRITE_ONCE(task->rcu_nesting, task->rcu_nesting + 1);
-	}
 	barrier();
 	machine_reader_begins(RCU_READERS);
 }
 
 static inline void rcu_read_unlock(void)
 {
+	struct task_struct *task = current_stable;
+
 	machine_reader_ends(RCU_READERS);
 	barrier();
 	if (preempt_is_full()) {
-		struct task_struct *task = current;
 		u32 nesting = task->rcu_nesting - 1;
 
 		/* First the count: an interrupt that comes between sees to what it owes itself. */

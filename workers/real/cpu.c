@@ -71,6 +71,21 @@ static void start_init(void)
 		_exit(112);
 }
 
+/* A function of its own: in the one that calls it, this_cpu() is not what it was. */
+static noinline __attribute__((noreturn)) void run_task(struct task_struct *task)
+{
+	wait_for_cpu(task);
+	if (task->class == TASK_IDLE) {
+		if (machine_is_oversubscribed())
+			core_acquire(this_cpu());
+		if (task->cpu == 0)
+			start_init();
+		for (;;)
+			cpu_idle_step();
+	}
+	task_entry(task);
+}
+
 static void *task_thread(void *argument)
 {
 	struct task_struct *task = argument;
@@ -87,16 +102,7 @@ static void *task_thread(void *argument)
 	machine_self = task;
 	sigemptyset(&set);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
-	wait_for_cpu(task);
-	if (task->class == TASK_IDLE) {
-		if (machine_is_oversubscribed())
-			core_acquire(this_cpu());
-		if (task->cpu == 0)
-			start_init();
-		for (;;)
-			cpu_idle_step();
-	}
-	task_entry(task);
+	run_task(task);
 }
 
 static int make_thread(struct task_struct *task)

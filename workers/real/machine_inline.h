@@ -8,9 +8,13 @@
 /* The CPU that this process is; set once, before any task runs. */
 extern __thread struct cpu *machine_this_cpu __attribute__((tls_model("local-exec")));
 
+/* By assembly, so that the compiler may read it once: a thread belongs to one CPU. */
 static inline struct cpu *this_cpu(void)
 {
-	return machine_this_cpu;
+	struct cpu *cpu;
+
+	__asm__("movq %%fs:machine_this_cpu@tpoff, %0" : "=r"(cpu));
+	return cpu;
 }
 
 static inline void this_cpu_add(u64 *p, u64 v)
