@@ -5,6 +5,7 @@ user's own C files. Objects and cores are named by a hash of all that went into 
 needs no invalidation, and a second build runs no compiler.
 """
 
+import logging
 import os
 import shlex
 import subprocess
@@ -67,6 +68,12 @@ class Request:
 
 
 STOCK = Request()
+
+# Whoever wants to know that a build takes a while listens to this.
+LOG = logging.getLogger(__name__)
+
+# So many files are compiled in a second or two.
+FEW = 8
 
 # An editor may save a file while it is compiled: then all of it is done again.
 ATTEMPTS = 5
@@ -266,6 +273,8 @@ def _run_ninja(job: _Job, units: Sequence[_Unit], work: Path, *, link: bool = Fa
     False: a source was changed meanwhile.
     """
     missing = [unit for unit in units if not job.cache.object(unit.key).exists()]
+    if len(missing) > FEW:
+        LOG.info("compiling %d C files, to be kept in %s", len(missing), job.cache.folder)
     _write_ninja_file(job, missing, work, link=link)
     done = subprocess.run(
         [find_ninja(), "--quiet", "-k", "0", "-C", job.tree.root, "-f", work / "build.ninja"],

@@ -6,7 +6,8 @@ own imports when it is called.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -44,6 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    with builds_told():
+        return _run(arguments)
+
+
+@contextmanager
+def builds_told() -> Iterator[None]:
+    """Print what the builder has to say, so that nobody waits and does not know for what."""
+    import logging
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(record.getMessage(), err=True)
+
+    logger, told = logging.getLogger("testbed.build"), Told(logging.INFO)
+    level = logger.level
+    logger.addHandler(told)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(told)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = testbed.main(
             args=None if arguments is None else list(arguments),

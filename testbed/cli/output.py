@@ -38,11 +38,11 @@ class ProgressLike(Protocol):
 
 
 class PlainProgress:
-    """A line each two seconds, on `stderr` when stdout is for JSON."""
+    """A line each two seconds of the run, on `stderr` when stdout is for JSON."""
 
     def __init__(self, err: bool) -> None:
         self._err = err
-        self._next = time.monotonic() + PLAIN_INTERVAL_S
+        self._next_s: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -56,8 +56,11 @@ class PlainProgress:
     def __call__(self, progress: ProgressLike) -> None:
         """Take note of progress; most of it is not worth a line."""
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + PLAIN_INTERVAL_S
+        if self._next_s is None:
+            # What was before, such as a build, is not the run.
+            self._next_s = now + PLAIN_INTERVAL_S
+        if now >= self._next_s:
+            self._next_s = now + PLAIN_INTERVAL_S
             click.echo(progress_line(progress), err=self._err)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.build import Core, Request, build
+from testbed.build import FEW, Core, Request, build
+from testbed.cli import builds_told
 from testbed.errors import BuildError, PatchError
 from testbed.paths import project_root
 from testbed.toolchain import find_compiler
@@ -124,6 +125,23 @@ def test_a_second_build_runs_no_compiler_and_is_quick(project: Project) -> None:
     assert project.compiled() == []
     assert time.monotonic() - start < 0.5, "50 ms is the aim; much more is another way of building"
     assert run(second, 4) == 8
+
+
+def test_a_build_that_takes_a_while_says_so_once_and_others_say_nothing(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said() -> str:
+        with builds_told():
+            project.build()
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return printed.err
+
+    assert said() == "", "it has few files"
+    for number in range(FEW + 1):
+        project.write(f"workers/kernel/more{number}.c", f"int more{number};\n")
+    assert said() == f"compiling {FEW + 1} C files, to be kept in {project.cache}\n"
+    assert said() == ""
 
 
 def test_editing_a_file_compiles_that_file_only(project: Project) -> None:

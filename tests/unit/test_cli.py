@@ -192,13 +192,20 @@ class Reached:
 
 
 def test_progress_off_a_terminal_is_a_plain_line_now_and_then(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("testbed.cli.output.time.monotonic", lambda: clock[-1])
     with PlainProgress(err=False) as display:
+        clock.append(100.0)  # A build.
         for _ in range(5):
             display(Reached())
 
-    assert capsys.readouterr().out == "", "two seconds have not passed"
+        assert capsys.readouterr().out == "", "two seconds have not passed"
+        clock.append(102.5)
+        display(Reached())
+
+    assert capsys.readouterr().out == f"{progress_line(Reached())}\n"
     assert progress_line(Reached()) == "12.0 s  calls 1,234,567  share 0.5  findings 0"
     assert rate(500, 2.0) == "250/s"
     assert rate(500, 0.0) == ""
