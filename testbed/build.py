@@ -20,7 +20,7 @@ from testbed.cache import Cache, Core, Record
 from testbed.errors import BuildError
 from testbed.joined import declared, find_objcopy, identity, join, visible
 from testbed.patches import copy_with_patches
-from testbed.paths import cache_folder, project_root, quick_folder
+from testbed.paths import cache_folder, project_root
 from testbed.sources import BASED_ON, Source, SourceTree, digest
 from testbed.toolchain import (
     COMMON_FLAGS,
@@ -168,7 +168,7 @@ def _source_tree(request: Request, checkout: Path) -> Iterator[SourceTree]:
     if not request.patches:
         yield SourceTree(checkout, request.flavour.value)
         return
-    with tempfile.TemporaryDirectory(prefix="testbed-patched-", dir=quick_folder()) as folder:
+    with tempfile.TemporaryDirectory(prefix="testbed-patched-") as folder:
         copy = Path(folder).resolve()
         try:
             copy_with_patches(checkout, request.patches, copy)

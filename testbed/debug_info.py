@@ -1,31 +1,39 @@
 """What the debug information of a core says of its types and globals.
 
 pyelftools takes a second for all files of a core, which are nearly the same in each: so a file is
-read once, from its object, and what it says is kept beside that. A link adds the addresses.
+read once, and what it says is kept beside its object. The link of a core adds the addresses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from testbed.beside import keep_beside, load_beside
 from testbed.cache import Core
 from testbed.dwarf import Array, Member, Named, StructType, Type, UnitInfo, read_unit, unit_file
+from testbed.symbol_table import (
+    SHN_UNDEF,
+    STB_LOCAL,
+    STT_FILE,
+    STT_FUNC,
+    STT_OBJECT,
+    read_symbols,
+)
 
 if TYPE_CHECKING:
+    from elftools.dwarf.compileunit import CompileUnit
     from elftools.elf.elffile import ELFFile
 
 # Raised when what is kept beside an object, or its meaning, changes.
 FORMAT = 1
 
 
-class Variable(msgspec.Struct, frozen=True):
+class Variable(msgspec.Struct, frozen=True, gc=False):
     """A global of the core, or a static of one file.
 
     Attributes:
@@ -41,7 +49,7 @@ class Variable(msgspec.Struct, frozen=True):
     external: bool
 
 
-class Symbol(msgspec.Struct, frozen=True):
+class Symbol(msgspec.Struct, frozen=True, gc=False):
     """A function or datum of the symbol table; `size` in bytes."""
 
     address: int
@@ -93,56 +101,45 @@ def read_debug_info(core: Core) -> DebugInfo:
 
 def _units(core: Core, elf: ELFFile) -> Iterator[tuple[str, Callable[[], UnitInfo]]]:
     """Return each file with what reads it, in the order of the link."""
-    if core.objects and all(path.exists() for _, path in core.objects):
+    linked = _Linked(elf)
+    if core.objects:
         for name, path in core.objects:
-            yield name, partial(_of_object, path, elf, name)
+            yield name, partial(_of_object, path, linked, name)
     else:
-        for unit in elf.get_dwarf_info().iter_CUs():
-            yield unit_file(unit), partial(read_unit, unit)
+        for name, unit in linked.units.items():
+            yield name, partial(read_unit, unit)
 
 
-def _of_object(path: Path, linked: ELFFile, name: str) -> UnitInfo:
-    info = _by_itself(path) or load_beside(_beside(path), UnitInfo)
-    if info is None:
-        info = _read_linked(linked, name)
-        keep_beside(_beside(path), info)
-    return info
+class _Linked:
+    """The debug information of a core; objects have the same, but their linker's work undone."""
+
+    def __init__(self, elf: ELFFile) -> None:
+        self._elf = elf
+
+    @cached_property
+    def units(self) -> dict[str, CompileUnit]:
+        """Its files by name, in the order of the link."""
+        return {unit_file(unit): unit for unit in self._elf.get_dwarf_info().iter_CUs()}
 
 
-# An object's name is a hash of what is in it, and the cores of one process have most in common.
+def _of_object(path: Path, linked: _Linked, name: str) -> UnitInfo:
+    kept = path.with_suffix(f".types-{FORMAT}")
+    try:
+        return _kept(kept)
+    except LookupError:
+        unit = linked.units.get(name)
+        info = UnitInfo(name, {}, {}, []) if unit is None else read_unit(unit)
+        keep_beside(kept, info)
+        return info
+
+
+# The name is a hash of what is in the object, and the cores of one process have most in common.
 @lru_cache(maxsize=512)
-def _by_itself(path: Path) -> UnitInfo | None:
-    info = load_beside(_beside(path), UnitInfo)
+def _kept(path: Path) -> UnitInfo:
+    info = load_beside(path, UnitInfo)
     if info is None:
-        info = _read_object(path)
-        if info is not None:
-            keep_beside(_beside(path), info)
+        raise LookupError(path)
     return info
-
-
-def _beside(path: Path) -> Path:
-    return path.with_suffix(f".types-{FORMAT}")
-
-
-def _read_object(path: Path) -> UnitInfo | None:
-    """Read an object; None if pyelftools cannot (it does not relocate thread-local data)."""
-    from elftools.common.exceptions import ELFRelocationError
-    from elftools.elf.elffile import ELFFile
-
-    with path.open("rb") as file:
-        try:
-            units = list(ELFFile(file).get_dwarf_info().iter_CUs())
-        except ELFRelocationError:
-            return None
-        return read_unit(units[0]) if units else None
-
-
-def _read_linked(elf: ELFFile, name: str) -> UnitInfo:
-    """Read one file of a core."""
-    for unit in elf.get_dwarf_info().iter_CUs():
-        if unit_file(unit) == name:
-            return read_unit(unit)
-    return UnitInfo(name, {}, {}, [])
 
 
 class _Places:
@@ -152,17 +149,16 @@ class _Places:
         self.external: dict[str, int] = {}
         self._files: dict[str, list[dict[str, int]]] = {}
         file: dict[str, int] = {}
-        for name, info, section, address, size in _symbol_table(elf):
-            kind = info & 0xF
-            if kind == STT_FILE:
+        for one in read_symbols(elf):
+            if one.kind == STT_FILE:
                 file = {}
-                self._files.setdefault(name, []).append(file)
-            if kind not in (STT_FUNC, STT_OBJECT) or section == SHN_UNDEF:
+                self._files.setdefault(one.name, []).append(file)
+            if one.kind not in (STT_FUNC, STT_OBJECT) or one.section == SHN_UNDEF:
                 continue
-            entry = Symbol(address, size, kind == STT_FUNC, info >> 4 != STB_LOCAL)
-            symbols.setdefault(name, []).append(entry)
+            entry = Symbol(one.address, one.size, one.kind == STT_FUNC, one.binding != STB_LOCAL)
+            symbols.setdefault(one.name, []).append(entry)
             places = self.external if entry.external else file
-            places[name] = address
+            places[one.name] = one.address
 
     def of_file(self, unit: UnitInfo) -> Mapping[str, int]:
         """Return the statics of a file: of those with its name the one that has its variables."""
@@ -172,23 +168,6 @@ class _Places:
         if best in found:
             found.remove(best)
         return best
-
-
-# Source: elf(5), Elf64_Sym.
-SYMBOL = Struct("<IBBHQQ")
-STT_OBJECT, STT_FUNC, STT_FILE = 1, 2, 4
-STB_LOCAL, SHN_UNDEF = 0, 0
-
-
-def _symbol_table(elf: ELFFile) -> Iterator[tuple[str, int, int, int, int]]:
-    """Give name, st_info, section, address and size of each symbol.
-
-    pyelftools finds the table, but its parser takes as long for one core as a whole search.
-    """
-    table: Any = elf.get_section_by_name(".symtab")
-    names = table.stringtable.data()
-    for offset, info, _, section, address, size in SYMBOL.iter_unpack(table.data()):
-        yield names[offset : names.index(b"\0", offset)].decode(), info, section, address, size
 
 
 def _add(

@@ -11,39 +11,39 @@ if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
 
 
-class Scalar(msgspec.Struct, frozen=True, tag=True):
+class Scalar(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A number or a pointer; `code` is numpy's: ``<u4``, ``<i8``."""
 
     code: str
 
 
-class Text(msgspec.Struct, frozen=True, tag=True):
+class Text(msgspec.Struct, frozen=True, tag=True, gc=False):
     """An array of `size` characters."""
 
     size: int
 
 
-class Array(msgspec.Struct, frozen=True, tag=True):
+class Array(msgspec.Struct, frozen=True, tag=True, gc=False):
     """An array; a dimension of unknown length is 0."""
 
     element: Type
     shape: tuple[int, ...]
 
 
-class Named(msgspec.Struct, frozen=True, tag=True):
+class Named(msgspec.Struct, frozen=True, tag=True, gc=False):
     """A struct or union by its key in `UnitInfo.structs`."""
 
     key: str
 
 
-class Opaque(msgspec.Struct, frozen=True, tag=True):
+class Opaque(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Something that has no place in shared memory: a function, an incomplete type."""
 
 
 Type = Scalar | Text | Array | Named | Opaque
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """A field; `offset` in bytes. The fields of an unnamed member count as the struct's own."""
 
     name: str
@@ -51,7 +51,7 @@ class Member(msgspec.Struct, frozen=True):
     type: Type
 
 
-class StructType(msgspec.Struct, frozen=True):
+class StructType(msgspec.Struct, frozen=True, gc=False):
     """A struct or union; `size` in bytes. Bit-fields are left out: the layout has none.
 
     `line` of its file is where it is defined; 0 = not known.
@@ -62,7 +62,7 @@ class StructType(msgspec.Struct, frozen=True):
     line: int = 0
 
 
-class UnitVariable(msgspec.Struct, frozen=True):
+class UnitVariable(msgspec.Struct, frozen=True, gc=False):
     """A global, or a static of the file: then `external` is False."""
 
     name: str

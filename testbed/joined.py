@@ -12,9 +12,9 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from testbed.errors import BuildError
+from testbed.symbol_table import SHN_UNDEF, STB_LOCAL, read_symbols
 from testbed.toolchain import Compiler
 
 COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
@@ -104,9 +104,7 @@ def _symbols(path: Path, *, defined: bool, table: str = ".symtab") -> Iterator[s
     from elftools.elf.elffile import ELFFile
 
     with path.open("rb") as file:
-        elf = ELFFile(file)
-        section: Any = elf.get_section_by_name(table)
-        for symbol in section.iter_symbols() if section else ():
-            is_defined = symbol["st_shndx"] != "SHN_UNDEF"
-            if symbol["st_info"]["bind"] != "STB_LOCAL" and is_defined is defined:
+        for symbol in read_symbols(ELFFile(file), table):
+            is_defined = symbol.section != SHN_UNDEF
+            if symbol.binding != STB_LOCAL and is_defined is defined:
                 yield symbol.name

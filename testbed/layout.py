@@ -5,6 +5,7 @@ There is no second description of the layout: change a header, and Python follow
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ class Layout:
         self._info = info
         self._name = name
         self._dtypes: dict[str, np.dtype[Any]] = {}
+        self._symbols: dict[str, Symbol] | None = None
 
     @classmethod
     def of(cls, core: Core) -> Layout:
@@ -121,10 +123,12 @@ class Layout:
             raise LayoutError(f"{name}: not among the constants of shm_layout/layout.c")
         return value
 
-    def symbols(self) -> dict[str, Symbol]:
+    def symbols(self) -> Mapping[str, Symbol]:
         """Return functions and data by name, without statics whose name occurs twice."""
-        found = {name: _only(entries) for name, entries in self._info.symbols.items()}
-        return {name: symbol for name, symbol in found.items() if symbol is not None}
+        if self._symbols is None:
+            found = {name: _only(entries) for name, entries in self._info.symbols.items()}
+            self._symbols = {name: one for name, one in found.items() if one is not None}
+        return self._symbols
 
     def all_symbols(self) -> list[tuple[str, Symbol]]:
         """Return every function and datum with its name, in no order."""

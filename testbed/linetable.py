@@ -1,7 +1,8 @@
 """The lines that the addresses of one compiled file of a core come from, inlined calls included.
 
 Read from the core's DWARF when the first address of a file is looked up: a report touches few of a
-core's files. `testbed.symbols` keeps the result beside the core.
+core's files. `testbed.symbols` keeps the result beside the file's object, for all cores that it is
+linked into.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
+from testbed.dwarf import unit_file
 
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
@@ -35,11 +39,35 @@ class LineTable(msgspec.Struct):
         rows: of `ROW`, by address: the line from there on; line 0 = unknown from there on.
         inlined: of `INLINED`: a call that was inlined covers [low, high); name is the function
             called, file and line are where it is called, and depth grows inwards from 1.
+        spans: start and size of the code, by address.
     """
 
     names: list[str]
     rows: bytes
     inlined: bytes
+    spans: tuple[tuple[int, int], ...]
+
+    def moved(self, spans: tuple[tuple[int, int], ...]) -> LineTable | None:
+        """Return it for a core that has the code in other places; None if that is other code."""
+        if spans == self.spans:
+            return self
+        if [size for _, size in spans] != [size for _, size in self.spans]:
+            return None
+        starts = np.array([start for start, _ in self.spans], np.uint64)
+        ends = starts + np.array([size for _, size in spans], np.uint64)
+        shifts = np.array([start for start, _ in spans], np.uint64) - starts  # Modulo 2**64.
+
+        def shift(records: NDArray[Any], name: str, *more: str) -> NDArray[Any]:
+            span = np.searchsorted(starts, records[name], side="right") - 1
+            inside = (span >= 0) & (records[name] <= ends[span])
+            records, span = records[inside].copy(), span[inside]
+            for field in (name, *more):
+                records[field] += shifts[span]
+            return records
+
+        rows = shift(np.frombuffer(self.rows, ROW), "address")
+        inlined = shift(np.frombuffer(self.inlined, INLINED), "low", "high")
+        return LineTable(self.names, rows.tobytes(), inlined.tobytes(), spans)
 
 
 class LineTables:
@@ -58,9 +86,18 @@ class LineTables:
         found = self._ranges.cu_offset_at_addr(address) if self._ranges else None
         return None if found is None else int(found)
 
+    def file_of(self, unit: int) -> str:
+        """Return the name of the C file that a unit is."""
+        return unit_file(self._dwarf.get_CU_at(unit))
+
+    def spans_of(self, unit: int) -> tuple[tuple[int, int], ...]:
+        """Return start and size of a unit's code, by address."""
+        found = [one for one in self._ranges.entries if one.info_offset == unit and one.length]
+        return tuple(sorted((int(one.begin_addr), int(one.length)) for one in found))
+
     def read(self, unit: int) -> LineTable:
         """Read one unit."""
-        return _Reader(self._dwarf).read(self._dwarf.get_CU_at(unit))
+        return _Reader(self._dwarf).read(self._dwarf.get_CU_at(unit), self.spans_of(unit))
 
 
 class _Reader:
@@ -71,7 +108,7 @@ class _Reader:
         self._rows: list[tuple[int, int, int]] = []
         self._inlined: list[tuple[int, int, int, int, int, int]] = []
 
-    def read(self, unit: CompileUnit) -> LineTable:
+    def read(self, unit: CompileUnit, spans: tuple[tuple[int, int], ...]) -> LineTable:
         files = self._read_rows(unit)
         base = unit.get_top_DIE().attributes.get("DW_AT_low_pc")
         self._walk(unit.get_top_DIE(), 0, files, base.value if base else 0)
@@ -81,6 +118,7 @@ class _Reader:
             list(self._index),
             np.array(rows, dtype=ROW).tobytes(),
             np.array(self._inlined, dtype=INLINED).tobytes(),
+            spans,
         )
 
     def _number(self, name: str) -> int:

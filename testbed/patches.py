@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from testbed.errors import PatchError
@@ -22,8 +22,8 @@ UNUSUAL = re.compile(rb'^(?:(?:---|\+\+\+|rename|copy) .*"|old mode )', re.MULTI
 def copy_with_patches(root: Path, patches: Sequence[Path], target: Path) -> None:
     """Copy the source folders of `root` into the empty folder `target` and patch them there.
 
-    Files that no patch names are links to those of `root`: a copy of all takes longer than the
-    compiler does.
+    What no patch is about are links to what `root` has, whole folders where that can be: a copy of
+    everything takes longer than the compiler does.
 
     Args:
         root: the project's folder.
@@ -34,19 +34,29 @@ def copy_with_patches(root: Path, patches: Sequence[Path], target: Path) -> None
         PatchError: a patch cannot be read or does not apply, or no tool can apply it.
     """
     named = _named(patches)
-
-    def place(source: str, copy: str) -> None:
-        if named is None or os.path.relpath(source, root) in named:
-            shutil.copy2(source, copy)
-        else:
-            os.symlink(source, copy)
-
-    skip = shutil.ignore_patterns("__pycache__", "*.pyc")
-    for folder in SOURCE_FOLDERS:
-        if (root / folder).is_dir():
-            shutil.copytree(root / folder, target / folder, ignore=skip, copy_function=place)
+    folders = [folder for folder in SOURCE_FOLDERS if (root / folder).is_dir()]
+    if named is None:
+        for folder in folders:
+            shutil.copytree(root / folder, target / folder)
+    else:
+        inside = {parent for name in named for parent in Path(name).parents}
+        for folder in folders:
+            _link(root / folder, target / folder, root, named, inside)
     for patch in patches:
         _apply(patch.resolve(), target)
+
+
+def _link(source: Path, copy: Path, root: Path, named: Set[str], inside: Set[Path]) -> None:
+    """Make `copy` what `source` is: files of `named` as copies, folders of `inside` as folders."""
+    name = source.relative_to(root)
+    if str(name) in named:
+        shutil.copy2(source, copy)
+    elif name not in inside:
+        copy.symlink_to(source)
+    else:
+        copy.mkdir()
+        for one in source.iterdir():
+            _link(one, copy / one.name, root, named, inside)
 
 
 def _named(patches: Sequence[Path]) -> set[str] | None:

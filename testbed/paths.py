@@ -51,12 +51,3 @@ def found_path(given: str) -> Path:
     """Return the file that a command names: where it is said to be, else there in the project."""
     path, in_project = Path(given), project_root() / given
     return in_project if in_project.is_file() and not path.exists() else path
-
-
-def quick_folder() -> str | None:
-    """Return a folder in memory for many small files; None: take the usual one for temporary files.
-
-    Some file systems take half a millisecond to make a file.
-    """
-    folder = "/dev/shm"
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None

@@ -104,7 +104,8 @@ class SourceTree:
         folders = [*MECHANISMS, *machine] if self.mechanisms else machine
         for folder in ("shm_layout", *(f"workers/{one}" for one in folders)):
             paths = sorted(
-                (Path(where, name) for where, _, names in os.walk(self.root / folder)
+                (Path(where, name)
+                 for where, _, names in os.walk(self.root / folder, followlinks=True)
                  for name in names if name.endswith((".c", ".S"))),
                 key=lambda path: (EDGES.get(path.name, 0), path),
             )  # fmt: skip
@@ -139,8 +140,7 @@ class SourceTree:
         """Return the functions of libc for which `sources` have a ``__wrap_`` of their own."""
         found: set[str] = set()
         for source in sources:
-            text = self._read(str(source.path)) or b""
-            found |= {name.decode() for name in WRAPPED.findall(text)}
+            found |= _names_wrapped(self._read(str(source.path)) or b"")
         return sorted(found)
 
     def extra_sources(self, paths: Sequence[Path], checkout: Path) -> list[Source]:
@@ -203,8 +203,18 @@ class SourceTree:
             beside = ""  # Does not matter, so that the answer is the same for all folders.
         if (beside, quoted or angled) not in self._resolved:
             folders = [beside, *self._folders] if beside else self._folders
-            paths = (os.path.normpath(f"{one}{os.sep}{quoted or angled}") for one in folders)
-            found = next((path for path in paths if self._read(path) is not None), None)
+            spelled = (f"{one}{os.sep}{quoted or angled}" for one in folders)
+            paths = ((path, os.path.normpath(path)) for path in spelled)
+            given, found = next(
+                ((given, path) for given, path in paths if self._read(path) is not None),
+                (None, None),
+            )
+            # In a patched copy a folder may be a link, and what is above it then lies elsewhere.
+            if given and found and ".." in given and not os.path.samefile(given, found):
+                raise BuildError(
+                    f'{self._name(beside)}: includes "{quoted or angled}", which is not the patched'
+                    " file: write its path from the project's folder"
+                )
             self._resolved[beside, quoted or angled] = found
         return self._resolved[beside, quoted or angled]
 
@@ -231,3 +241,8 @@ class SourceTree:
 def _names_included(text: bytes) -> list[tuple[str, str]]:
     """Return what the #include lines of a file name, each in quotes or in angles; else ""."""
     return [(os.fsdecode(quoted), os.fsdecode(angled)) for quoted, angled in INCLUDE.findall(text)]
+
+
+@lru_cache(maxsize=1024)
+def _names_wrapped(text: bytes) -> frozenset[str]:
+    return frozenset(name.decode() for name in WRAPPED.findall(text))

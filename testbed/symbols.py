@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from functools import lru_cache
-from pathlib import Path
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from testbed.findings import Place
 from testbed.layout import Layout
 from testbed.linetable import INLINED, ROW, LineTable, LineTables
 
-# Raised when what is kept beside a core, or its meaning, changes.
-FORMAT = 2
+# Raised when what is kept beside an object or a core, or its meaning, changes.
+FORMAT = 3
 
 # What the builder calls a user's function, and what the user calls it.
 RENAMED = {"explored_main": "main"}
@@ -29,7 +28,7 @@ class Symbols:
     """Places of one core. Reading the line table is put off until the first address of code."""
 
     def __init__(self, core: Core) -> None:
-        self._path = core.path
+        self._lines = _lines_of(core)
         symbols = Layout.of(core).all_symbols()
         self._functions = _Spans((name, s) for name, s in symbols if s.function)
         self._data = _Spans((name, s) for name, s in symbols if not s.function)
@@ -51,7 +50,7 @@ class Symbols:
         # The compiler numbers its copies: foo.isra.0, foo.cold.
         stem = name.split(".")[0]
         stem = RENAMED.get(stem, stem)
-        lines = _lines_at(self._path, address)
+        lines = self._lines.at(address)
         if lines is None:
             return (Place(stem, "", 0, address),)
         file, line = lines.row(address)
@@ -124,21 +123,39 @@ class _Lines:
         return ordered
 
 
+class _CoreLines:
+    """The line tables of a core's files, each read when its first address is looked up."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._objects = dict(core.objects)
+        self._units: dict[int, _Lines] = {}
+
+    @cached_property
+    def _tables(self) -> LineTables:
+        return LineTables(self._core.path)
+
+    def at(self, address: int) -> _Lines | None:
+        """Return the lines of the file that the code at `address` is of; None if not known."""
+        unit = self._tables.unit_at(address)
+        if unit is None:
+            return None
+        if unit not in self._units:
+            self._units[unit] = _Lines(self._table(unit))
+        return self._units[unit]
+
+    def _table(self, unit: int) -> LineTable:
+        compiled = self._objects.get(self._tables.file_of(unit))
+        beside = compiled or self._core.path.parent / f"{unit:x}"
+        path = beside.with_suffix(f".lines-{FORMAT}")
+        kept = load_beside(path, LineTable)
+        table = kept.moved(self._tables.spans_of(unit)) if kept else None
+        if table is None:
+            table = self._tables.read(unit)
+            keep_beside(path, table)
+        return table
+
+
 @lru_cache(maxsize=8)
-def _tables_of(path: Path) -> LineTables:
-    return LineTables(path)
-
-
-def _lines_at(path: Path, address: int) -> _Lines | None:
-    unit = _tables_of(path).unit_at(address)
-    return None if unit is None else _lines_of(path, unit)
-
-
-@lru_cache(maxsize=256)
-def _lines_of(path: Path, unit: int) -> _Lines:
-    kept = path.parent / f"lines-{FORMAT}-{unit:x}.msgpack"
-    table = load_beside(kept, LineTable)
-    if table is None:
-        table = _tables_of(path).read(unit)
-        keep_beside(kept, table)
-    return _Lines(table)
+def _lines_of(core: Core) -> _CoreLines:
+    return _CoreLines(core)

@@ -209,6 +209,33 @@ def test_a_patched_extra_file_is_taken_from_the_copy(project: Project, tmp_path:
     ]  # fmt: skip
 
 
+def test_a_patch_makes_and_removes_files_too(project: Project, tmp_path: Path) -> None:
+    (project.root / "workers/kernel/spare.c").write_text("int spare;\n")
+    patch = tmp_path / "files.patch"
+    patch.write_text(
+        "--- /dev/null\n+++ b/workers/kernel/new.c\n@@ -0,0 +1 @@\n+int new_one;\n"
+        "--- a/workers/kernel/spare.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-int spare;\n"
+    )
+
+    sources = project.build(patches=(patch,)).sources
+
+    assert "workers/kernel/new.c" in sources
+    assert "workers/kernel/spare.c" not in sources
+    assert (project.root / "workers/kernel/spare.c").exists()
+    assert not (project.root / "workers/kernel/new.c").exists()
+
+
+def test_a_file_above_that_would_not_be_the_patched_one_is_told(
+    project: Project, tmp_path: Path
+) -> None:
+    patch = tmp_path / "bug.patch"
+    patch.write_text(PATCH)
+    project.write("workers/real/above.c", '#include "../kernel/twice.c"\n')
+
+    with pytest.raises(BuildError, match=r'includes "../kernel/twice.c", which is not the patched'):
+        project.build(patches=(patch,))
+
+
 def test_a_patch_that_does_not_apply_says_which_and_why(project: Project, tmp_path: Path) -> None:
     patch = tmp_path / "stale.patch"
     patch.write_text(PATCH.replace("2 * x", "7 * x"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from testbed.build import Core, Request, build
 from testbed.debug_info import read_debug_info
 from testbed.errors import LayoutError
 from testbed.layout import Layout
+from testbed.linetable import LineTable, LineTables
 from testbed.paths import project_root
 from testbed.symbols import Symbols
 
@@ -319,6 +321,34 @@ def test_the_lines_of_a_function_are_those_of_its_source(core: Core) -> None:
         assert place.function == "read_twice"
         assert place.file == "workers/kernel/types.c"
         assert start <= place.line <= start + 3
+
+
+def test_lines_kept_beside_an_object_are_those_of_every_core_that_has_it(tmp_path: Path) -> None:
+    one, root = make_core(tmp_path)
+    before = Layout.of(one).symbol("outer").address
+    Symbols.of(one).places(before)
+    (root / "workers/kernel/first.c").write_text("int first(int x)\n{\n\treturn 7 * x;\n}\n")
+    two = build(Request(), root=root, cache=tmp_path / "cache")
+
+    address = Layout.of(two).symbol("outer").address
+    tables = LineTables(two.path)
+    unit = tables.unit_at(address)
+    assert unit is not None
+    (kept,) = tmp_path.glob("cache/objects/*.lines-*")
+    moved = msgspec.msgpack.decode(kept.read_bytes(), type=LineTable).moved(tables.spans_of(unit))
+
+    assert address != before
+    assert moved == tables.read(unit)
+    assert len(Symbols.of(two).places(address)) == len(Symbols.of(one).places(before))
+
+
+def test_lines_of_other_code_are_not_moved(core: Core) -> None:
+    tables = LineTables(core.path)
+    unit = tables.unit_at(Layout.of(core).symbol("outer").address)
+    assert unit is not None
+    ((start, size),) = tables.spans_of(unit)
+
+    assert tables.read(unit).moved(((start, size + 1),)) is None
 
 
 def test_an_address_outside_of_the_core_has_no_place(core: Core) -> None:
