@@ -81,12 +81,16 @@ struct task_struct {
 	/* Its own, or its CPU's, alone; who watches reads. */
 	u32 has_thread;       /* 1 = a thread waits in or runs this slot; its CPU writes */
 	u32 preempted;        /* 1 = an interrupt took the CPU from it; its CPU writes */
+
+	/* Of those, what no interrupt looks at: for who watches, and for its own schedule(). */
 	u32 keeps;            /* locks that it stands in line for, or holds: its CPU stays */
 	u32 pad;
 	u64 nvcsw;            /* voluntary switches; its CPU adds */
 	u64 nivcsw;           /* involuntary switches; its CPU adds */
+	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
 	struct wait_note wait;/* its task writes, the watchdog reads */
 	u64 parked_frame;     /* frame pointer while it does not run, for reports; 0 = runs */
+
 	u64 worker;           /* its struct worker, told when it sleeps; 0 = none; it writes */
 	u32 rcu_nesting;      /* sections of preemptible RCU that it is in; itself, and handlers */
 	u32 rcu_special;      /* RCU_SPECIAL_*; likewise, and the scheduler of its CPU */
@@ -95,7 +99,6 @@ struct task_struct {
 	u32 tasks_rcu;        /* TASKS_RCU_*; atomic */
 	u64 stack;            /* address of the lowest byte */
 	u64 trap_stack;       /* address of the lowest byte */
-	u64 progress;         /* the harness counts here; 0 growth for long = no progress */
 	u32 trc_nesting;      /* see rcu_tasks_trace.h; its CPU writes */
 	u32 trc_special;      /* TRC_*; atomic */
 	u64 scratch[4];       /* the harness's own */
@@ -121,6 +124,13 @@ struct task_struct {
 
 #define TASK_PRIVATE_START offsetof(struct task_struct, has_thread)
 #define TASK_PRIVATE_END offsetof(struct task_struct, tid)
+#define TASK_NOTES_START offsetof(struct task_struct, keeps)
+#define TASK_NOTES_END offsetof(struct task_struct, worker)
+
+/* Bit n: an interrupt leaves word n, of 4 bytes, of what is private as it was. */
+#define TASK_WORD(field) (1UL << ((offsetof(struct task_struct, field) - TASK_PRIVATE_START) / 4))
+#define TASK_RESTORED \
+	(TASK_WORD(has_thread) | TASK_WORD(preempted) | TASK_WORD(worker) | TASK_WORD(rcu_nesting))
 
 static_assert(sizeof(struct task_struct) % CACHE_LINE == 0, "tasks share no line");
 

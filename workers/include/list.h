@@ -202,7 +202,9 @@ static inline struct llist_node *llist_reverse_order(struct llist_node *node)
 	while (node) {
 		struct llist_node *next = node->next;
 
-		node->next = done;
+		/* The only one of its list has nothing to reverse. */
+		if (done || next)
+			node->next = done;
 		done = node;
 		node = next;
 	}

@@ -46,6 +46,8 @@ static void mutex_lock_slowpath(struct mutex *lock)
 	struct wait_note before;
 	u32 flags;
 
+	if (unlikely(mutex_is_held(lock)))
+		report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_MUTEX, (u64)lock, 1);
 	flags = spin_lock_irqsave(&lock->wait_lock);
 	list_add_tail(&waiter.list, &lock->waiters);
 	WRITE_ONCE(lock->nr_waiters, lock->nr_waiters + 1);
@@ -72,8 +74,6 @@ static void mutex_lock_slowpath(struct mutex *lock)
 void mutex_lock(struct mutex *lock)
 {
 	might_sleep();
-	if (unlikely(mutex_is_held(lock)))
-		report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_MUTEX, (u64)lock, 1);
 	task_keeps_cpu();
 	if (!take(lock))
 		mutex_lock_slowpath(lock);
@@ -83,14 +83,14 @@ void mutex_lock(struct mutex *lock)
 void mutex_unlock(struct mutex *lock)
 {
 	struct task_struct *first = NULL;
+	u64 owner;
 	u32 flags;
 
 	machine_lock_released(&lock->owner);
-	if (unlikely(!mutex_is_held(lock)))
-		report_finding(FINDING_BAD_STATE, NULL, (u64)lock, READ_ONCE(lock->owner),
-			       (u64)current);
 	/* Released before the waiters are looked at; pairs with set_current_blocked(). */
-	(void)xchg(&lock->owner, 0UL);
+	owner = xchg(&lock->owner, 0UL);
+	if (unlikely(owner != (u64)current))
+		report_finding(FINDING_BAD_STATE, NULL, (u64)lock, owner, (u64)current);
 	task_lets_cpu_go();
 	if (!READ_ONCE(lock->nr_waiters))
 		return;

@@ -285,6 +285,8 @@ void cond_resched(void)
 {
 	struct cpu *cpu = this_cpu();
 
+	if (likely(!(READ_ONCE(cpu->preempt_work) & (PREEMPT_WORK_RESCHED | PREEMPT_WORK_QS))))
+		return;
 	switch_if_wanted(cpu);
 	/* Not preemptible, and yet not in a reader: or it would not ask. */
 	if (unlikely(READ_ONCE(cpu->preempt_work) & PREEMPT_WORK_QS) && !preempt_is_full() &&

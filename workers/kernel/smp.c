@@ -44,13 +44,13 @@ static __passed_over void csd_lock_wait(struct call_single_data *csd, u32 cpu)
 	wait_end(before);
 }
 
-static void csd_lock(struct call_single_data *csd, u32 cpu)
+static void csd_lock(struct call_single_data *csd, u32 cpu, u32 type)
 {
 	if (unlikely(smp_load_acquire(&csd->flags) & CSD_FLAG_LOCK))
 		csd_lock_wait(csd, cpu);
 	else
 		machine_waits_for_cpus(cpumask_of(cpu));
-	WRITE_ONCE(csd->flags, CSD_FLAG_LOCK);
+	WRITE_ONCE(csd->flags, CSD_FLAG_LOCK | type);
 	smp_wmb(); /* The lock before what is written into the csd. */
 }
 
@@ -63,7 +63,6 @@ static void csd_unlock(struct call_single_data *csd)
 
 static void csd_queue(int cpu, struct call_single_data *csd)
 {
-	csd->src = smp_processor_id();
 	if (llist_add(&csd->llist, per_cpu_ptr(call_queue, cpu)))
 		machine_raise_irq(cpu, IRQ_CALL);
 }
@@ -113,7 +112,7 @@ int smp_call_function_single(int cpu, smp_call_func_t func, void *info, bool wai
 			csd->flags = CSD_FLAG_LOCK | CSD_TYPE_SYNC;
 		} else {
 			csd = this_cpu_ptr(async_csd);
-			csd_lock(csd, cpu);
+			csd_lock(csd, cpu, 0);
 		}
 		csd->func = func;
 		csd->info = info;
@@ -190,7 +189,7 @@ static void call_many(cpumask_t mask, smp_call_func_t func, void *info, bool wai
 	trace_event(EVENT_CALL_SEND, (u64)func, targets);
 	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
 		if (mask & cpumask_of(cpu))
-			csd_lock(&data->csd[cpu], cpu);
+			csd_lock(&data->csd[cpu], cpu, wait ? CSD_TYPE_SYNC : 0);
 	}
 	if (wait)
 		WRITE_ONCE(data->unacked, targets);
@@ -199,8 +198,6 @@ static void call_many(cpumask_t mask, smp_call_func_t func, void *info, bool wai
 
 		if (!(mask & cpumask_of(cpu)))
 			continue;
-		if (wait)
-			csd->flags |= CSD_TYPE_SYNC;
 		csd->func = func;
 		csd->info = info;
 		csd->unacked = wait ? &data->unacked : NULL;

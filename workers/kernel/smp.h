@@ -18,7 +18,7 @@ typedef u64 cpumask_t;        /* bit n = CPU n */
 struct call_single_data {
 	struct llist_node llist;
 	u32 flags;            /* CSD_*; the handler clears LOCK */
-	u32 src;              /* CPU that sent it */
+	u32 pad;
 	smp_call_func_t func;
 	void *info;
 	u32 *unacked;         /* count of calls not done, or NULL; the last one wakes */

@@ -66,9 +66,18 @@ u32 spin_lock_irqsave(spinlock_t *lock)
 
 void spin_unlock_irqrestore(spinlock_t *lock, u32 flags)
 {
+	u32 work;
+
 	raw_spin_unlock(&lock->owner);
-	local_irq_restore(flags);
-	preempt_enable();
+	/* Still with interrupts off: one that comes later finds all that it looks at in order. */
+	preempt_enable_no_resched();
+	if (flags)
+		return;
+	/* What is set later is seen to by the interrupt that sets it. */
+	work = READ_ONCE(this_cpu()->preempt_work);
+	local_irq_enable();
+	if (unlikely(work) && !preempt_count())
+		preempt_slowpath();
 }
 
 bool spin_trylock_irqsave(spinlock_t *lock, u32 *flags)

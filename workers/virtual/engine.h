@@ -35,8 +35,9 @@ struct fiber {
 	u32 touched;          /* 1 = ran since the snapshot */
 	u64 private_start;    /* what only this fiber's code accesses: no points */
 	u64 private_size;     /* bytes */
-	u64 notes_start;      /* of those, what is only for reports */
+	u64 notes_start;      /* of those, what no interrupt looks at */
 	u64 notes_size;       /* bytes */
+	u64 restored;         /* bit n: interrupts leave word n from private_start as it was */
 };
 
 /* A store on its way from a CPU to memory. */

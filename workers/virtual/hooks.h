@@ -56,7 +56,7 @@ static inline bool is_interruptible(const struct vcpu *cpu)
 	       (engine.interrupts.enabled(cpu->id) || engine.nmis >> cpu->id & 1);
 }
 
-/* Only who watches looks at it: no interrupt does. */
+/* Only who watches looks at it, and its own task: no interrupt does. */
 static inline bool is_note(const struct vcpu *cpu, u64 addr)
 {
 	return addr - cpu->fiber->notes_start < cpu->fiber->notes_size || is_statistic(addr);
@@ -65,9 +65,12 @@ static inline bool is_note(const struct vcpu *cpu, u64 addr)
 /* What this CPU's own code reads there is the same before and after an interrupt. */
 static inline bool is_restored(const struct vcpu *cpu, u64 addr)
 {
+	const struct fiber *fiber = cpu->fiber;
 	u64 word = (addr - cpu->private_start) / 4;
+	u64 own = (addr - fiber->private_start) / 4;
 
-	return (word < 64 && cpu->restored >> word & 1) || is_note(cpu, addr);
+	return (word < 64 && cpu->restored >> word & 1) ||
+	       (own < 64 && fiber->restored >> own & 1) || is_note(cpu, addr);
 }
 
 /* It is about to hold interrupts, or what they may do, off: the last moment for one to come. */

@@ -237,8 +237,9 @@ static void init_fiber(u32 n)
 	fiber->index = n;
 	fiber->private_start = (u64)task + TASK_PRIVATE_START;
 	fiber->private_size = TASK_PRIVATE_END - TASK_PRIVATE_START;
-	fiber->notes_start = (u64)&task->wait;
-	fiber->notes_size = sizeof(task->wait);
+	fiber->notes_start = (u64)task + TASK_NOTES_START;
+	fiber->notes_size = TASK_NOTES_END - TASK_NOTES_START;
+	fiber->restored = TASK_RESTORED;
 }
 
 void kernel_machine_init(void)
