@@ -285,9 +285,14 @@ struct explored_task {
 	void *argument;
 	u32 cpu;
 	u32 line;             /* of its source: tasks begin in this order */
-	char name[40];        /* NUL-terminated */
+	u32 own;              /* bytes at argument that are its own: see below; 0 = none */
+	char name[36];        /* NUL-terminated */
 };
 
+/*
+ * What a task has for itself alone: it writes there, no interrupt of its CPU looks at it, and
+ * another task reads only what it has been told by other means.
+ */
 static_assert(sizeof(struct explored_task) == 64, "an array in a section has no gaps");
 
 #define MAX_EXPLORED_TASKS 64
@@ -306,6 +311,18 @@ static_assert(sizeof(struct explored_interrupt) == 32, "an array in a section ha
 
 #define MAX_EXPLORED_INTERRUPTS 32
 
+/* What nobody writes once tasks have begun: the same bytes of each element of a table. */
+struct explored_constant {
+	u64 start;            /* of the first, in the first TABLES_BYTES of REGION_HARNESS */
+	u32 size;             /* bytes; a multiple of 4, as start is */
+	u32 stride;           /* from one element to the next, bytes */
+	u32 count;            /* elements */
+	u32 pad;
+};
+
+#define MAX_EXPLORED_CONSTANTS 64
+#define TABLES_BYTES (512u << 10)
+
 #define STOP_SOON 1           /* end the job with what there is */
 #define STOP_NOW 2            /* nobody wants its result: no need to wait for a run's end */
 
@@ -319,10 +336,13 @@ struct explore {
 	/* Python: tasks, interrupts and functions besides those that the C files mark. */
 	u32 nr_tasks;
 	u32 nr_interrupts;
+	u32 nr_constants;
+	u32 pad0;
 	s64 (*before)(void);  /* called alone before any task begins; not 0 = a claim is false */
 	s64 (*check)(void);   /* called alone when all tasks have ended; not 0 = a claim is false */
 	struct explored_task task[MAX_EXPLORED_TASKS];
 	struct explored_interrupt interrupt[MAX_EXPLORED_INTERRUPTS];
+	struct explored_constant constant[MAX_EXPLORED_CONSTANTS];
 	struct explore_job job;
 	struct explore_result result;
 	/* STRATEGY_PYTHON: the question, and its answer. */

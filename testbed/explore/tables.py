@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from testbed.arena import Arena
 from testbed.layout import Layout
 from testbed.scenario.model import CTask, Scenario
-from testbed.scenario.table import write
+from testbed.scenario.table import Tables, write
+
+# Fields that only Python writes, see shm_layout/scenario.h and judge.h.
+SCENARIO = ("nr_tasks", "nr_probes", "nr_functions", "delay_cycles", "tasks", "probes", "functions")
+FUNCTION = ("addr", "nr_slots", "nr_alternatives", "slot", "any_result", "site", "bytes")
+PROBE = ("addr", "passes", "disabled", "nr_traced", "handler", "nested", "traced", "listed")
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,17 @@ class Entry:
     argument: int
     cpu: int
     name: str
+    own: int
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same bytes of each element of a table: nobody writes them once tasks have begun."""
+
+    start: int
+    size: int
+    stride: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class Entries:
 
     tasks: tuple[Entry, ...] = ()
     interrupts: tuple[InterruptEntry, ...] = ()
+    constants: tuple[Constant, ...] = ()
     before: int = 0
     check: int = 0
 
@@ -87,7 +104,7 @@ def write_tasks(arena: Arena, scenario: Scenario) -> Entries:
         name = task.code.function if isinstance(task, CTask) else "task"
         entries.append(Entry(
             memory.address_of("scenario_run_once"), tables.task_addresses[number], task.cpu,
-            f"{name}/{number}",
+            f"{name}/{number}", memory.layout.sizeof("struct scenario_task"),
         ))  # fmt: skip
     functions = (
         memory.address_of(one.function) if one else 0 for one in (scenario.before, scenario.after)
@@ -99,4 +116,20 @@ def write_tasks(arena: Arena, scenario: Scenario) -> Entries:
         )
         for number, one in enumerate(scenario.interrupts)
     )  # fmt: skip
-    return Entries(tuple(entries), interrupts, *functions)
+    return Entries(tuple(entries), interrupts, _constants(memory, tables), *functions)
+
+
+def _constants(memory: Memory, tables: Tables) -> tuple[Constant, ...]:
+    """Return what is constant in the tables, field by field."""
+    scenario, found = tables.scenario, []
+    for name, fields, start, count in (
+        ("struct scenario", SCENARIO, tables.address, 1),
+        ("struct judge_function", FUNCTION, int(scenario["functions"]), len(tables.functions)),
+        ("struct judge_slot", PROBE, int(scenario["probes"]), len(tables.probes)),
+    ):
+        kind = memory.layout.dtype(name)
+        assert kind.fields is not None
+        for field in fields:
+            inner, offset = kind.fields[field][:2]
+            found.append(Constant(start + offset, inner.itemsize, kind.itemsize, count))
+    return tuple(found)

@@ -20,7 +20,7 @@ from testbed.layout import Layout
 from testbed.text.image import assembled_image
 
 MACHINE_HEAP_MB = 4
-NAME_LENGTH = 40  # struct explored_task
+NAME_LENGTH = 36  # struct explored_task
 
 
 class World(Closing):
@@ -86,6 +86,11 @@ class World(Closing):
         for entry, task in zip(record["task"], entries.tasks, strict=False):
             entry["function"], entry["argument"] = task.function, task.argument
             entry["cpu"], entry["name"] = task.cpu, task.name.encode()[: NAME_LENGTH - 1]
+            entry["own"] = task.own
+        record["nr_constants"] = len(entries.constants)
+        for entry, constant in zip(record["constant"], entries.constants, strict=False):
+            for name in ("start", "size", "stride", "count"):
+                entry[name] = getattr(constant, name)
         record["nr_interrupts"] = len(entries.interrupts)
         for entry, interrupt in zip(record["interrupt"], entries.interrupts, strict=False):
             for name in ("function", "argument", "cpu", "nmi", "times"):

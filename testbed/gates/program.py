@@ -42,7 +42,7 @@ QUIET_S = 0.001
 SETTLE_S = 0.5
 
 STARTERS = 2
-NAME_LENGTH = 40  # struct explored_task
+NAME_LENGTH = 36  # struct explored_task
 CPU_OFFSET, TASK_SIZE = 16, 64
 STORE_OF = {"explored_tasks": TASK_SIZE, "explored_cpus": 4}
 

@@ -202,18 +202,19 @@ static void do_synchronize_rcu(struct scenario_task *task, const struct operatio
 /* While every other CPU stands. */
 static int count_stop(void *argument)
 {
-	struct scenario_task *task = argument;
+	u32 *stops = argument;
 
-	task->counts.stops++;
+	++*stops;
 	return 0;
 }
 
 static void do_stop_machine(struct scenario_task *task, const struct operation *operation)
 {
-	u64 before = task->counts.stops;
-	int error = stop_machine(count_stop, task, 0);
+	u32 stops = 0;
+	int error = stop_machine(count_stop, &stops, 0);
 
-	claim(!error && task->counts.stops == before + 1, error, before, task->counts.stops);
+	claim(!error && stops == 1, error, 0, stops);
+	task->counts.stops += stops;
 }
 
 static void do_preempt_disable(struct scenario_task *task, const struct operation *operation)

@@ -35,7 +35,9 @@ struct fiber {
 	u32 touched;          /* 1 = ran since the snapshot */
 	u64 private_start;    /* what only this fiber's code accesses: no points */
 	u64 private_size;     /* bytes */
-	u64 notes_start;      /* of those, what no interrupt looks at */
+	u64 own_start;        /* likewise, elsewhere: struct explored_task says what */
+	u64 own_size;         /* bytes */
+	u64 notes_start;      /* of the former, what no interrupt looks at */
 	u64 notes_size;       /* bytes */
 	u64 restored;         /* bit n: interrupts leave word n from private_start as it was */
 };
@@ -172,6 +174,7 @@ struct engine {
 	u64 rodata_end;       /* nothing below is ever written */
 	u64 constant[2];      /* start of what is not written after boot, kernel programs */
 	u64 constant_size[2]; /* bytes */
+	u64 tables;           /* what table_constants[] is about; TABLES_BYTES */
 	u64 statistics, statistics_size; /* counters by which nobody decides anything */
 	u32 surprised;        /* text was patched that never was before: see versions.c */
 	u32 left_out;         /* 1 = a timer could have come where it was not tried */

@@ -8,6 +8,16 @@
 #include "detectors/shadow.h"
 #include "detectors/show.h"
 
+/* What struct explored_constant says: a bit for each word of 4 bytes. kernel_machine.c */
+extern u64 table_constants[TABLES_BYTES / 256];
+
+static inline bool is_constant_of_table(u64 addr)
+{
+	u64 word = (addr - engine.tables) / 4;
+
+	return word < TABLES_BYTES / 4 && table_constants[word / 64] >> word % 64 & 1;
+}
+
 /* Memory that no other CPU looks at: constants, and a stack whose address nobody else has. */
 static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
 {
@@ -16,7 +26,8 @@ static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
 	return addr < engine.rodata_end ||
 	       (unlikely(addr >= ARENA_BASE) &&
 		(addr - engine.constant[0] < engine.constant_size[0] ||
-		 addr - engine.constant[1] < engine.constant_size[1])) ||
+		 addr - engine.constant[1] < engine.constant_size[1] ||
+		 is_constant_of_table(addr))) ||
 	       (addr - fiber->stack < fiber->size && !fiber->published &&
 		!(cpu->count && buffer_publishes(cpu)));
 }
@@ -33,7 +44,7 @@ static inline bool is_private(const struct vcpu *cpu, u64 addr)
 
 	return addr - cpu->private_start < cpu->private_size ||
 	       addr - fiber->private_start < fiber->private_size ||
-	       is_statistic(addr);
+	       addr - fiber->own_start < fiber->own_size || is_statistic(addr);
 }
 
 /* Nobody else writes it: when this CPU reads it makes no difference. */
@@ -59,7 +70,10 @@ static inline bool is_interruptible(const struct vcpu *cpu)
 /* Only who watches looks at it, and its own task: no interrupt does. */
 static inline bool is_note(const struct vcpu *cpu, u64 addr)
 {
-	return addr - cpu->fiber->notes_start < cpu->fiber->notes_size || is_statistic(addr);
+	const struct fiber *fiber = cpu->fiber;
+
+	return addr - fiber->notes_start < fiber->notes_size ||
+	       addr - fiber->own_start < fiber->own_size || is_statistic(addr);
 }
 
 /* What this CPU's own code reads there is the same before and after an interrupt. */

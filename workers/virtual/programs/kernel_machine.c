@@ -17,6 +17,8 @@
 /* What __statistics of workers/include/machine.h puts together. */
 extern const u8 __start_statistics[], __stop_statistics[];
 
+u64 table_constants[TABLES_BYTES / 256];
+
 #define PC ((u64)__builtin_return_address(0))
 
 /*
@@ -242,6 +244,16 @@ static void init_fiber(u32 n)
 	fiber->restored = TASK_RESTORED;
 }
 
+static void note_constant(const struct explored_constant *constant)
+{
+	for (u32 n = 0; n < constant->count; n++) {
+		u64 place = constant->start + (u64)n * constant->stride - engine.tables;
+
+		for (u32 at = 0; at < constant->size && place + at < TABLES_BYTES; at += 4)
+			table_constants[(place + at) / 256] |= 1UL << (place + at) / 4 % 64;
+	}
+}
+
 void kernel_machine_init(void)
 {
 	kernel_interrupts_init();
@@ -250,6 +262,9 @@ void kernel_machine_init(void)
 	engine.constant[1] = ARENA_BASE + the_machine->region[REGION_TABLES].offset;
 	engine.constant_size[1] = the_machine->region[REGION_TEXT].offset -
 				  the_machine->region[REGION_TABLES].offset;
+	engine.tables = ARENA_BASE + the_machine->region[REGION_HARNESS].offset;
+	for (u32 n = 0; n < the_explore->nr_constants; n++)
+		note_constant(&the_explore->constant[n]);
 	engine.statistics = (u64)__start_statistics;
 	engine.statistics_size = (u64)__stop_statistics - (u64)__start_statistics;
 	engine.stacks = ARENA_BASE + the_machine->region[REGION_STACKS].offset;

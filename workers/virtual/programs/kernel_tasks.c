@@ -97,6 +97,8 @@ static s64 run_task(void *argument)
 	s64 result;
 
 	if (engine.booting) {
+		cpu->fiber->own_start = (u64)task->argument;
+		cpu->fiber->own_size = task->own;
 		cpu->pending.value = GATE_CPU;
 		engine_point(EVENT_KIND_JOIN, 0, 0, PC);
 	}
