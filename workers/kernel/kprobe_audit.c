@@ -90,16 +90,22 @@ bool kprobes_excuse(u64 addr)
 	return false;
 }
 
-s64 kprobes_audit_tables(void)
+s64 kprobes_audit_bucket(const struct hlist_head *bucket)
+{
+	const struct kprobe *p;
+	s64 probes = 0;
+
+	hlist_for_each_entry_rcu(p, bucket, hlist)
+		probes += audit_probe(p, bucket);
+	return probes;
+}
+
+static s64 kprobes_audit_tables(void)
 {
 	s64 probes = 0;
 
-	for (u32 n = 0; n < KPROBE_TABLE_SIZE; n++) {
-		const struct kprobe *p;
-
-		hlist_for_each_entry_rcu(p, &kprobe_table[n], hlist)
-			probes += audit_probe(p, &kprobe_table[n]);
-	}
+	for (u32 n = 0; n < KPROBE_TABLE_SIZE; n++)
+		probes += kprobes_audit_bucket(&kprobe_table[n]);
 	return probes;
 }
 

@@ -44,7 +44,7 @@ void kprobes_module_going(int module);
 /* Check that flags, lists, hash table and text agree. Returns the probes, without aggregators. */
 s64 kprobes_audit(void);
 /* The same without text as a whole, for who is alone and need not wait for anybody. */
-s64 kprobes_audit_tables(void);
+s64 kprobes_audit_bucket(const struct hlist_head *bucket);
 /* This byte of text need not be as it was loaded. Under kprobe_mutex, or alone. */
 bool kprobes_excuse(u64 addr);
 

@@ -8,6 +8,8 @@
 
 #define PC ((u64)__builtin_return_address(0))
 
+u64 table_constants[TABLES_BYTES / 256];
+
 #define ACCESS(prefix, size, order) \
 	void __tsan_##prefix##read##size(void *p); \
 	void __tsan_##prefix##read##size(void *p) { hook_load((u64)p, size, order, PC); } \

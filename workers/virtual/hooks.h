@@ -8,7 +8,7 @@
 #include "detectors/shadow.h"
 #include "detectors/show.h"
 
-/* What struct explored_constant says: a bit for each word of 4 bytes. kernel_machine.c */
+/* What struct explored_constant says: a bit for each word of 4 bytes. */
 extern u64 table_constants[TABLES_BYTES / 256];
 
 static inline bool is_constant_of_table(u64 addr)
@@ -23,13 +23,13 @@ static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
 
+	if (addr - fiber->stack < fiber->size)
+		return !fiber->published && !(cpu->count && buffer_publishes(cpu));
 	return addr < engine.rodata_end ||
-	       (unlikely(addr >= ARENA_BASE) &&
+	       (addr >= ARENA_BASE &&
 		(addr - engine.constant[0] < engine.constant_size[0] ||
 		 addr - engine.constant[1] < engine.constant_size[1] ||
-		 is_constant_of_table(addr))) ||
-	       (addr - fiber->stack < fiber->size && !fiber->published &&
-		!(cpu->count && buffer_publishes(cpu)));
+		 is_constant_of_table(addr)));
 }
 
 /* Nobody decides by them: whose turn it is when they are counted makes no difference. */
@@ -94,14 +94,12 @@ static inline bool is_guarding(const struct vcpu *cpu, u64 addr)
 	       !load_word(cpu->private_start, cpu->guards_size);
 }
 
-static inline void hook_load(u64 addr, u32 size, enum order order, u64 pc)
+/* Most accesses are to memory that is unshared: what follows is for the others. */
+static noinline __attribute__((unused)) void
+load_shared(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
 {
-	struct vcpu *cpu = engine.cpu;
-
-	if (unlikely(!cpu) || is_unshared(cpu, addr))
-		return;
 	if (is_owned(cpu, addr)) {
-		if (is_interruptible(cpu) && !is_restored(cpu, addr))
+		if (!is_restored(cpu, addr) && is_interruptible(cpu))
 			engine_point(EVENT_KIND_POINT, 0, 0, pc);
 		return;
 	}
@@ -116,12 +114,17 @@ static inline void hook_load(u64 addr, u32 size, enum order order, u64 pc)
 		race_load(cpu, addr, size, order, pc);
 }
 
-static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
+static inline void hook_load(u64 addr, u32 size, enum order order, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
-	if (unlikely(!cpu) || is_unshared(cpu, addr))
-		return;
+	if (likely(cpu) && !is_unshared(cpu, addr))
+		load_shared(cpu, addr, size, order, pc);
+}
+
+static noinline __attribute__((unused)) void
+store_shared(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
+{
 	/* Without buffers, others can come in before a store that they can see, anyway. */
 	if ((engine.limit || is_private(cpu, addr)) && !is_note(cpu, addr) &&
 	    (is_interruptible(cpu) || is_guarding(cpu, addr)))
@@ -143,6 +146,14 @@ static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
 	if (engine.races)
 		race_store(cpu, nth_store(cpu, cpu->count - 1), order);
 	cpu->idle_reads = 0;
+}
+
+static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
+{
+	struct vcpu *cpu = engine.cpu;
+
+	if (likely(cpu) && !is_unshared(cpu, addr))
+		store_shared(cpu, addr, size, order, pc);
 }
 
 /* Accesses wider than a register happen in pieces. */

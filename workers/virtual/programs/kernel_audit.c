@@ -46,8 +46,10 @@ void kernel_audit(void)
 	}
 	/* All tables are looked at, and by nobody: hooks keep quiet. */
 	engine.cpu = NULL;
-	if (has_table)
-		probes = kprobes_audit_tables();
+	for (u32 n = 0; has_table && n < KPROBE_TABLE_SIZE; n++) {
+		if (kprobe_table[n].first)
+			probes += kprobes_audit_bucket(&kprobe_table[n]);
+	}
 	engine.cpu = self;
 	for (u32 n = 0; has_text && n < written; n++) {
 		u64 at = undo_log[n].addr - text;

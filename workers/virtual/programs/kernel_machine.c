@@ -17,8 +17,6 @@
 /* What __statistics of workers/include/machine.h puts together. */
 extern const u8 __start_statistics[], __stop_statistics[];
 
-u64 table_constants[TABLES_BYTES / 256];
-
 #define PC ((u64)__builtin_return_address(0))
 
 /*
