@@ -33,11 +33,11 @@ bool irq_work_queue_on(struct irq_work *work, int cpu)
 
 bool irq_work_queue(struct irq_work *work)
 {
-	bool queued;
+	/* It comes when they are on again, where it may take the CPU, and the core. */
+	u32 flags = local_irq_save();
+	bool queued = irq_work_queue_on(work, smp_processor_id());
 
-	preempt_disable();
-	queued = irq_work_queue_on(work, smp_processor_id());
-	preempt_enable();
+	local_irq_restore(flags);
 	return queued;
 }
 

@@ -72,21 +72,24 @@ static void release(struct task_struct *task)
 		put_left();
 }
 
-/* @task does not run, or was interrupted here. */
-static void inspect(struct task_struct *task)
+/* @task does not run, or was interrupted here. True = in a reader, whose end is waited for. */
+static bool inspect(struct task_struct *task)
 {
 	if (!(READ_ONCE(task->trc_special) & TRC_HOLDOUT))
-		return;
-	if (trc_readers(READ_ONCE(task->trc_nesting)))
+		return false;
+	if (trc_readers(READ_ONCE(task->trc_nesting))) {
 		atomic_fetch_or(TRC_NEED_QS, &task->trc_special);
-	else
-		release(task);
+		return true;
+	}
+	release(task);
+	return false;
 }
 
 /* The interrupt. What ran may have been switched out since: it is of this CPU all the same. */
 static void inspect_here(void *task)
 {
-	inspect(task);
+	if (inspect(task))
+		machine_keep_core();
 	put_left();
 }
 

@@ -268,8 +268,8 @@ void core_give_way(struct cpu *cpu, bool interrupted)
 	kept[cpu->id] = 0;
 	if (cpu->core != CORE_HELD || !(all ? READ_ONCE(line->wants) : READ_ONCE(line->urgent)))
 		return;
-	/* In the middle of something: it sleeps soon, or is asked again. */
-	if (cpu->preempt_count || cpu->curr->class != TASK_NORMAL || (keep && !all))
+	/* In the middle of something: it sleeps soon, or is asked again; @all is remembered. */
+	if (cpu->preempt_count || cpu->curr->class != TASK_NORMAL || keep)
 		return;
 	cpu->yield = 0;
 	(void)xchg(&cpu->sleeping, 1);
