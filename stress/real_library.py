@@ -98,11 +98,20 @@ def fill_files(run: Run, library: Any) -> None:
     run.state["files"], run.state["contents"] = files, data
 
 
+def chosen_function(run: Run, name: str) -> TextFunction:
+    """Return a function that the user named."""
+    try:
+        return run.image.function(name)
+    except KeyError:
+        told = f"functions={name}: {run.options['library']} has no such function"
+        raise HarnessError(told) from None
+
+
 def fill_sites(run: Run, library: Any) -> None:
     """List the instruction boundaries of the chosen functions."""
     names = [name for name in str(run.options["functions"]).split(",") if name]
     functions = (
-        [function_named(run, name) for name in names] if names
+        [chosen_function(run, name) for name in names] if names
         else [function for function in run.image.functions if function.module == 1]
     )  # fmt: skip
     addresses = [

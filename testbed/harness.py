@@ -235,7 +235,7 @@ def _module_of(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except TestbedError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HarnessError(f"{path}: {type(error).__name__}: {error}") from error
     return module
 
@@ -244,7 +244,7 @@ def _harness_of(path: Path, module: ModuleType) -> Harness:
     missing = [name for name in ("setup", "counters") if not callable(getattr(module, name, None))]
     if missing or not module.__doc__:
         what = " and ".join(f"{name}(run)" for name in missing) or "a docstring that states a claim"
-        raise HarnessError(f"{path}: a harness needs {what}")
+        raise HarnessError(f"{path}: no @scenario in it, and a harness needs {what}")
     sources = tuple(path.parent / name for name in getattr(module, "SOURCES", ()))
     for source in sources:
         if not source.is_file():

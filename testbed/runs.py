@@ -200,8 +200,14 @@ class Run:
 
 
 def list_runs(base: Path | None = None) -> list[Run]:
-    """Return all runs in `base`, oldest first; a run that cannot be read counts as not ended."""
+    """Return all runs in `base`, oldest first; a run that cannot be read counts as not ended.
+
+    Raises:
+        RunFolderError: it is a file.
+    """
     parent = runs_folder(base)
+    if parent.exists() and not parent.is_dir():
+        raise RunFolderError(f"{parent}: not a folder; use --runs DIR")
     folders = [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
     ours = [path for path in folders if re.match(r"\d{8}T\d{6}Z-", path.name)]
     return [Run(path, _summary_of(path)) for path in sorted(ours, key=_age)]
@@ -244,7 +250,8 @@ def find_report(wanted: str, base: Path | None = None) -> Path:
     if found:
         return found[-1]
     raise RunFolderError(
-        f"{wanted}: no such report in {runs_folder(base)}; testbed report list shows them all"
+        f"{wanted or repr(wanted)}: no such report in {runs_folder(base)}; "
+        "testbed report list shows them all"
     )
 
 
@@ -269,6 +276,8 @@ def _report_in(folder: Path) -> Path:
         return findings[0]
     if (folder / RUN_FILE).is_file():
         return folder / RUN_FILE
+    if not (folder / "findings").is_dir():
+        raise RunFolderError(f"{folder}: not the folder of a run")
     raise RunFolderError(f"{folder}: this run has not ended by itself, so it has no report")
 
 

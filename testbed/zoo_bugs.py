@@ -151,7 +151,8 @@ def entries(
                 raise ZooError(f"{name}: it cannot be put back yet: it needs {absent.needs}")
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-            raise ZooError(f"{name}: no such bug in the zoo; {hint}")
+            kind = "bug in the zoo" if folder == zoo_folder().resolve() else f"patch in {folder}"
+            raise ZooError(f"{name}: no such {kind}; {hint}")
     found = [_entry(folder / f"{name}.toml") for name in names or known]
     return [entry for entry in found if mode is None or entry.is_for(mode)]
 

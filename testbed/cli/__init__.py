@@ -1,10 +1,11 @@
 """The command line: ``testbed``.
 
 Exit status: 0 held, 1 violated, 2 usage or a machine that is not able, 3 unknown, 130 interrupted
-before anything ran. Starting it imports click and nothing else of size; every command brings its
-own imports when it is called.
+before anything ran, 141 when nobody reads what it prints. Starting it imports click and nothing
+else of size; every command brings its own imports when it is called.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,14 @@ import click
 
 from testbed import __version__
 from testbed.cli.group import LazyGroup
+from testbed.cli.surroundings import UNWRITABLE, check_utf8, open_standard_files, write_nowhere
 from testbed.errors import TestbedError
 
-INTERRUPTED = 130
 UNABLE = 2
+INTERRUPTED = 130
+
+# As a shell tells of a program that was ended by SIGPIPE; 1 would say that something was found.
+CLOSED_PIPE = 141
 
 COMMANDS = {
     "stress": ("testbed.cli.stress:stress", "Run a harness on the real machine for a while."),
@@ -40,6 +45,7 @@ def testbed() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; errors are one sentence on stderr, never a traceback."""
+    open_standard_files()
     sys.exit(run(arguments))
 
 
@@ -70,11 +76,14 @@ def builds_told() -> Iterator[None]:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        check_utf8(words)
         status = testbed.main(
-            args=None if arguments is None else list(arguments),
+            args=words,
             prog_name="testbed",
             standalone_mode=False,
+            color=False if os.environ.get("NO_COLOR") else None,
         )
     except click.ClickException as error:
         error.show()
@@ -83,5 +92,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
     except TestbedError as error:
         click.echo(error, err=True)
+        return UNABLE
+    except SystemExit as error:
+        # click ends so when nobody reads, and sees to it that nothing more is written.
+        if error.code != 1:
+            raise
+        return CLOSED_PIPE
+    except OSError as error:
+        if error.errno not in UNWRITABLE or error.filename is not None:
+            raise
+        write_nowhere()
+        click.echo(f"cannot write the output: {(error.strerror or '').lower()}", err=True)
         return UNABLE
     return status if isinstance(status, int) else 0

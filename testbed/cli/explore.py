@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testbed import __version__
-from testbed.cli.options import PatchPath, duration, json_option, runs_option
+from testbed.cli.options import Integer, PatchPath, duration, json_option, runs_option
 from testbed.commands import duration_text
 from testbed.explore.strategies import (
     AUTO,
+    BY_DEPTH,
     DEFAULT_BUFFER,
     DEFAULT_DURATION_S,
     DEFAULT_MAX_STEPS,
@@ -30,31 +31,31 @@ if TYPE_CHECKING:
 @click.command(options_metavar="[OPTIONS]")
 @click.argument("target", metavar="NAME|FILE", required=False)
 @click.option("--list", "list_them", is_flag=True, help="List what the project has to explore.")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1),
+@click.option("--seed", type=Integer(0, 2**64 - 1),
               help="Seed of every random choice.  [default: a new one]")
 @click.option("--duration", type=duration, default=DEFAULT_DURATION_S,
               help="How long to search at most.  [default: 1m]")
-@click.option("--executions", type=click.IntRange(1),
+@click.option("--executions", type=Integer(1),
               help="How many runs of the program to make at most.")
-@click.option("-j", "--processes", type=click.IntRange(1, 256),
+@click.option("-j", "--processes", type=Integer(1, 256),
               help="Explorer processes.  [default: one for each core]")
 @click.option("--strategy", default=AUTO, show_default=True, metavar="NAME|FILE.py:FUNCTION",
               help=f"How to search: {', '.join(STRATEGIES)}, or a function in Python.")
 @click.option("--exhaustive", is_flag=True, help="Search all of it: the same as --strategy dpor.")
-@click.option("--depth", type=click.IntRange(0, 64), default=0,
+@click.option("--depth", type=Integer(0, 64), default=0,
               help="Depth of bugs that strategy pct looks for.  [default: 2, 3, 4 in rotation]")
-@click.option("--delay-bound", type=click.IntRange(0, 64),
+@click.option("--delay-bound", type=Integer(0, 64),
               help="Exhaustive: at most so many choices in a run that are not the default.")
-@click.option("--preemption-bound", type=click.IntRange(0, 64),
+@click.option("--preemption-bound", type=Integer(0, 64),
               help="Exhaustive: at most so many preemptions and early drains in a run.")
-@click.option("--buffer", type=click.IntRange(0, 64), default=DEFAULT_BUFFER, show_default=True,
+@click.option("--buffer", type=Integer(0, 64), default=DEFAULT_BUFFER, show_default=True,
               help="Stores that a CPU's buffer holds; 0 = sequential consistency.")
 @click.option("--sc", is_flag=True, help="Sequential consistency: the same as --buffer 0.")
-@click.option("--max-steps", type=click.IntRange(1, 2**31), default=DEFAULT_MAX_STEPS,
+@click.option("--max-steps", type=Integer(1, 2**31), default=DEFAULT_MAX_STEPS,
               show_default=True, help="Operations of one run; a longer run is unknown.")
-@click.option("--ticks", type=click.IntRange(0, 64), default=0, show_default=True,
+@click.option("--ticks", type=Integer(0, 64), default=0, show_default=True,
               help="Timer interrupts of each CPU in a run, at any point.")
-@click.option("--cpus", type=click.IntRange(1, 16), help="CPUs of the explored machine.  "
+@click.option("--cpus", type=Integer(1, 16), help="CPUs of the explored machine.  "
               "[default: as many as its tasks need]")
 @click.option("--preempt", type=click.Choice(["full", "none"]),
               help="Tasks lose their CPU anywhere, or only where they ask.  "
@@ -82,6 +83,9 @@ def explore(target: str | None, list_them: bool, **values: Any) -> int:
     what is too large for that is sampled by several strategies until the time is over.
     """
     schedule, like = values.pop("schedule"), values.pop("like")
+    if schedule is not None and like is not None:
+        raise click.UsageError("--schedule and --like: one of them")
+    check_strategy(values)
     if like is not None and not list_them:
         from testbed.cli.like import run_like
 
@@ -91,6 +95,26 @@ def explore(target: str | None, list_them: bool, **values: Any) -> int:
     if schedule is not None:
         return run_schedule(target, values, schedule)
     return run_explore(target, values)
+
+
+def check_strategy(values: dict[str, Any]) -> None:
+    """Check that no option is without effect beside the others.
+
+    Raises:
+        click.UsageError: one is.
+    """
+    strategy, wanted = values["strategy"], f"--strategy {values['strategy']}"
+    searches_all = strategy in EXHAUSTIVE or values["exhaustive"]
+    if values["exhaustive"] and strategy not in (AUTO, *EXHAUSTIVE):
+        raise click.UsageError(f"--exhaustive and {wanted}: one of them")
+    if values["sc"] and values["buffer"] not in (0, DEFAULT_BUFFER):
+        raise click.UsageError(f"--sc and --buffer {values['buffer']}: one of them")
+    for name in ("delay_bound", "preemption_bound"):
+        if values[name] is not None and strategy != AUTO and not searches_all:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is of exhaustive searches, and {wanted} is none")
+    if values["depth"] and (searches_all or strategy not in (AUTO, *BY_DEPTH)):
+        raise click.UsageError(f"--depth is of --strategy {' and '.join(BY_DEPTH)} only")
 
 
 def _list(wanted: bool) -> int:

@@ -38,6 +38,18 @@ def seconds_of(text: str) -> float | None:
     return sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))
 
 
+class Integer(click.IntRange):
+    """An integer of a range; what is none is told so, in plain words."""
+
+    name = "integer"
+
+
+class Number(click.FloatRange):
+    """The same for any number."""
+
+    name = "number"
+
+
 class PatchPath(click.Path):
     """A patch: where it is said to be, or else at that place of the project."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from testbed.cli.options import duration, json_option, runs_option
+from testbed.cli.options import Integer, duration, json_option, runs_option
 from testbed.errors import TestbedError
 from testbed.findings import Finding, Summary
 from testbed.runs import find_report, read_report
@@ -29,11 +29,11 @@ class ReplayError(TestbedError):
 @click.argument("schedule", required=False)
 @click.option("-D", "defines", multiple=True, metavar="NAME[=VALUE]",
               help="With SCHEDULE: a macro for the explored file; may be repeated.")
-@click.option("--tries", type=click.IntRange(1), default=1, show_default=True,
+@click.option("--tries", type=Integer(1), default=1, show_default=True,
               help="Run it up to so many times, until the signature comes back.")
 @click.option("--real", is_flag=True,
               help="Force a schedule of the explorer on the real machine: does hardware show it?")
-@click.option("--attempts", type=click.IntRange(1), default=100, show_default=True,
+@click.option("--attempts", type=Integer(1), default=100, show_default=True,
               help="With --real: how many times.")
 @click.option("--timeout", type=duration, default=20.0,
               help="With --real: for how long at most.  [default: 20s]")
@@ -55,6 +55,7 @@ def replay(
     the finding, 0 when every attempt came through in that order and held, 3 when it could not be
     forced.
     """
+    check_options(wanted, schedule, defines, real)
     if real:
         from testbed.cli.force import run_forced
 
@@ -81,6 +82,23 @@ def replay(
         if back or not signatures:
             break
     return status
+
+
+def check_options(wanted: str, schedule: str | None, defines: tuple[str, ...], real: bool) -> None:
+    """Check that there is a report or a schedule, and no option without effect.
+
+    Raises:
+        click.UsageError: something is amiss.
+    """
+    context = click.get_current_context()
+    for name in () if real else ("attempts", "timeout"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} goes with --real")
+    if schedule is None and wanted.partition("::")[0].endswith((".c", ".py")):
+        raise click.UsageError(f"{wanted}: not a report; a schedule of it is replayed by "
+                               f"testbed replay {wanted} SCHEDULE")  # fmt: skip
+    if defines and schedule is None and not real:
+        raise click.UsageError("-D goes with SCHEDULE: a report has its own macros")
 
 
 def forced_again(command: tuple[str, ...], runs: Path | None, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testbed import __version__
-from testbed.cli.options import PatchPath, duration, json_option, runs_option
+from testbed.cli.options import Integer, Number, PatchPath, duration, json_option, runs_option
 from testbed.commands import STRESS_DEFAULTS, duration_text, stress_command, with_command
 from testbed.findings import Summary, Verdict, environment
 from testbed.paths import shown_target
@@ -30,9 +30,9 @@ TYPES: dict[type, Any] = {
 
 # The options of every harness; what is not among them is the harness's own.
 COMMON: tuple[click.Option, ...] = (
-    click.Option(["--cpus"], type=click.IntRange(1, 64), default=STRESS_DEFAULTS["cpus"],
+    click.Option(["--cpus"], type=Integer(1, 64), default=STRESS_DEFAULTS["cpus"],
                  show_default=True, help="CPUs of the machine."),
-    click.Option(["--seed"], type=click.IntRange(0, 2**64 - 1),
+    click.Option(["--seed"], type=Integer(0, 2**64 - 1),
                  help="Seed of every random choice.  [default: a new one]"),
     click.Option(["--duration"], type=duration, default=STRESS_DEFAULTS["duration"],
                  help="How long, for example 30s, 5m, 2m30s.  [default: 1m]"),
@@ -41,12 +41,12 @@ COMMON: tuple[click.Option, ...] = (
     click.Option(["--preempt"], type=click.Choice(["full", "none"]),
                  default=STRESS_DEFAULTS["preempt"], show_default=True,
                  help="Tasks lose their CPU anywhere, or only where they ask."),
-    click.Option(["--tick-us"], type=click.IntRange(0, 1_000_000),
+    click.Option(["--tick-us"], type=Integer(0, 1_000_000),
                  default=STRESS_DEFAULTS["tick_us"], show_default=True,
                  help="Timer period in us; 0 = tasks are never preempted."),
-    click.Option(["--hang-ms"], type=click.IntRange(0), default=STRESS_DEFAULTS["hang_ms"],
+    click.Option(["--hang-ms"], type=Integer(0), default=STRESS_DEFAULTS["hang_ms"],
                  show_default=True, help="A wait longer than this is a finding; 0 = never."),
-    click.Option(["-j", "--cores"], type=click.IntRange(1),
+    click.Option(["-j", "--cores"], type=Integer(1),
                  help="Cores to use at once.  [default: all that this process may use]"),
     click.Option(["--pin/--no-pin"], default=False, show_default=True,
                  help="Keep each CPU on a core of its own, if there are enough."),
@@ -116,7 +116,7 @@ def _common_options(harness: "Harness") -> Iterator[click.Option]:
     """Yield `COMMON`, with the CPUs that `harness` needs."""
     for option in COMMON:
         if option.name == "cpus" and harness.cpus is not None:
-            yield click.Option(["--cpus"], type=click.IntRange(harness.cpus, 64),
+            yield click.Option(["--cpus"], type=Integer(harness.cpus, 64),
                                default=harness.cpus, show_default=True, help=option.help)
         else:
             yield option
@@ -126,11 +126,11 @@ def _own_option(option: "Option") -> click.Option:
     kind = click.Choice(option.choices) if option.choices else TYPES.get(option.type, click.STRING)
     least, most = option.minimum, option.maximum
     if option.type is int and (least, most) != (None, None):
-        kind = click.IntRange(
+        kind = Integer(
             None if least is None else int(least), None if most is None else int(most)
         )
     elif option.type is float and (least, most) != (None, None):
-        kind = click.FloatRange(least, most)
+        kind = Number(least, most)
     name = option.name.replace("_", "-")
     declared = f"--{name}/--no-{name}" if option.type is bool else f"--{name}"
     return click.Option(

@@ -6,33 +6,36 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from testbed.cli.options import Integer, json_option, runs_option
 from testbed.cli.options import duration as time_span
-from testbed.cli.options import json_option, runs_option
 
 if TYPE_CHECKING:
     from testbed.zoo import Mode, ZooResult
 
+# Columns of a terminal: below the first, places are told below the table; the table has the second.
+WIDE, LEAST_WIDTH = 200, 100
+
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BUG]...")
-@click.option("--real", "mode", flag_value="real",
+@click.option("--real", is_flag=True,
               help="Look for them on the real machine only.")
-@click.option("--virtual", "mode", flag_value="virtual",
+@click.option("--virtual", is_flag=True,
               help="Look for them with the explorer only.")
-@click.option("--cpus", type=click.IntRange(1, 64), help="CPUs of each machine.  [default: as each "
+@click.option("--cpus", type=Integer(1, 64), help="CPUs of each machine.  [default: as each "
               "bug asks for]")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1),
+@click.option("--seed", type=Integer(0, 2**64 - 1),
               help="Seed of every random choice.  [default: a new one]")
 @click.option("--duration", type=time_span,
               help="How long to look for each bug at most.  [default: as each bug asks for]")
-@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True,
+@click.option("-j", "--jobs", type=Integer(1), default=1, show_default=True,
               help="Bugs to look for at the same time.")
 @click.option("--variants", is_flag=True,
               help="Run what is unusual but right instead: nothing may be found.")
 @runs_option
 @json_option
 def zoo(
-    names: tuple[str, ...], mode: "Mode | None", cpus: int | None, seed: int | None,
+    names: tuple[str, ...], real: bool, virtual: bool, cpus: int | None, seed: int | None,
     duration: float | None, jobs: int, variants: bool, runs: Path | None, as_json: bool,
 ) -> int:
     """Put historical bugs back, one at a time, and see whether they are found.
@@ -52,6 +55,9 @@ def zoo(
     """
     from testbed.zoo import run, variants_folder
 
+    if real and virtual:
+        raise click.UsageError("--real and --virtual: one of them; without, both machines look")
+    mode: Mode | None = "real" if real else "virtual" if virtual else None
     chosen = int.from_bytes(os.urandom(4), "little") if seed is None else seed
     click.echo(f"seed {chosen}", err=as_json)
     results = run(
@@ -90,8 +96,12 @@ def print_results(results: "list[ZooResult]") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    # A pipe has no width to fit into: nothing is cut there.
+    console = Console(width=None if os.isatty(1) else WIDE, highlight=False)
+    console.width = max(console.width, LEAST_WIDTH)
+    places = console.width >= WIDE
     table = Table(box=None, pad_edge=False, header_style="bold")
-    words = ("bug", "machine", "found", "kind", "here", "other")
+    words = ("bug", "machine", "found", "kind", *(("here", "other") if places else ()))
     for heading in (*words, "hits", "executions", "interventions", "seconds"):
         justify: Literal["left", "right"] = "left" if heading in words else "right"
         table.add_column(heading, justify=justify, overflow="fold")
@@ -101,19 +111,21 @@ def print_results(results: "list[ZooResult]") -> None:
             table.add_row(result.name, "", found_word(result))
             continue
         table.add_row(
-            result.name, result.machine, found_word(result), result.kind, result.here,
-            result.other, f"{result.hits:,}", f"{result.executions:,}" if explored else "",
+            result.name, result.machine, found_word(result), result.kind,
+            *((result.here, result.other) if places else ()), f"{result.hits:,}",
+            f"{result.executions:,}" if explored else "",
             f"{result.interventions:,}" if explored and result.kind else "",
             f"{result.seconds:.1f}",
         )
-    # A pipe has no width to fit into: nothing is cut there.
-    console = Console(width=None if os.isatty(1) else 200, highlight=False)
     console.print(table)
     looked = [result for result in results if not result.needs]
     for result in looked:
         click.echo()
         click.echo(f"{result.name} ({result.machine}): {result.title}")
         click.echo(f"  {result.source}")
+        for name, place in (("here", result.here), ("other", result.other)):
+            if place and not places:
+                click.echo(f"  {name}: {place}")
         told = f"again: {' '.join(result.command)}" if result.kind else outcome(result)
         click.echo(f"  {told}")
         if result.report:

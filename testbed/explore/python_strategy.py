@@ -33,7 +33,7 @@ def load_strategy(given: str) -> Choose:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StrategyError(f"{file}: {type(error).__name__}: {error}") from error
     found = getattr(module, function, None)
     if not callable(found):

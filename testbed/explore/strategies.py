@@ -3,6 +3,7 @@
 AUTO = "auto"
 EXHAUSTIVE = ("dpor", "sleep", "stateful")
 SAMPLING = ("portfolio", "random", "weighted", "pct", "pos", "surw", "round-robin")
+BY_DEPTH = ("pct", "portfolio")
 STRATEGIES = (AUTO, *SAMPLING, *EXHAUSTIVE)
 
 DEFAULT_DURATION_S = 60.0

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,14 +99,90 @@ def test_main_exits_with_the_status(runs: Path) -> None:
     assert ended.value.code == 2
 
 
-def test_a_closed_pipe_is_no_traceback() -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m testbed report schema | head -1", shell=True, cwd=project_root(),
-        capture_output=True, text=True, timeout=60, check=False,
+def in_shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line.replace("testbed", f"{sys.executable} -m testbed")], cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(project_root())}, capture_output=True, text=True,
+        timeout=60, check=False,
     )
 
-    assert done.stdout == "{\n"
+
+def test_what_nobody_reads_is_neither_held_nor_violated_and_no_traceback() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed", "report", "schema"], cwd=project_root(), stdout=writes,
+        stderr=subprocess.PIPE, timeout=60, check=False,
+    )
+    os.close(writes)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(("line", "status", "told"), [
+    ("testbed report schema >/dev/full", 2, "cannot write the output: no space left on device\n"),
+    ("testbed report show nothing >&-", 2, "nothing: no such report in"),
+    ("testbed report show nothing <&- >&- 2>&-", 2, ""),
+    ("testbed replay $'b\\xff.json'", 2, "b\N{REPLACEMENT CHARACTER}.json: reports are UTF-8"),
+    ("TESTBED_RUNS=/dev/null testbed report list", 2, "/dev/null: not a folder; use --runs DIR\n"),
+    ("testbed replay .", 2, ".: not the folder of a run\n"),
+    ("echo 'raise SystemExit' > ended.py; testbed stress ended.py", 2, "ended.py: SystemExit"),
+])
+def test_strange_surroundings_are_no_traceback_and_no_verdict(
+    line: str, status: int, told: str, tmp_path: Path
+) -> None:
+    done = in_shell(line, tmp_path)
+
+    assert told in done.stderr
     assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (status, "")
+
+
+def test_a_command_whose_standard_files_are_closed_works(tmp_path: Path) -> None:
+    RunFolder.create("calm", tmp_path).finish(held_run())
+    done = in_shell(f"testbed report list --runs {tmp_path} <&- >&- 2>&-", tmp_path)
+
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("wanted", "colored"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colors_are_left_out_where_they_are_not_wanted(
+    wanted: dict[str, str], colored: bool, tmp_path: Path
+) -> None:
+    first, second = os.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "testbed", "doctor", "--runs", str(tmp_path)], cwd=project_root(),
+        env={name: value for name, value in os.environ.items() if name != "NO_COLOR"} | wanted,
+        stdout=second, timeout=60, check=True,
+    )
+    os.close(second)
+    printed = b""
+    with suppress(OSError):  # How a terminal ends.
+        while part := os.read(first, 65536):
+            printed += part
+    os.close(first)
+
+    assert b"executable memory" in printed
+    assert (b"\x1b[3" in printed) == colored
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["explore", "x.c", "--seed", "abc"], "'abc' is not a valid integer"),
+    (["explore", "x.c", "--exhaustive", "--strategy", "pct"], "--exhaustive and --strategy pct"),
+    (["explore", "x.c", "--sc", "--buffer", "4"], "--sc and --buffer 4: one of them"),
+    (["explore", "x.c", "--delay-bound", "1", "--strategy", "pos"], "--delay-bound is of"),
+    (["explore", "x.c", "--exhaustive", "--depth", "2"], "--depth is of --strategy pct and portfo"),
+    (["explore", "x.c", "--schedule", "1:", "--like", "y"], "--schedule and --like: one of them"),
+    (["replay", "x.c"], "testbed replay x.c SCHEDULE"),
+    (["replay", "latest", "-D", "X"], "-D goes with SCHEDULE"),
+    (["replay", "latest", "--attempts", "3"], "--attempts goes with --real"),
+    (["zoo", "--real", "--virtual"], "--real and --virtual: one of them"),
+])
+def test_options_that_would_be_without_effect_are_refused(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_runs_are_listed_with_the_titles_of_their_findings(
