@@ -103,11 +103,11 @@ def _units(core: Core, elf: ELFFile) -> Iterator[tuple[str, Callable[[], UnitInf
     """Return each file with what reads it, in the order of the link."""
     linked = _Linked(elf)
     if core.objects:
-        for name, path in core.objects:
-            yield name, partial(_of_object, path, linked, name)
+        for number, (name, path) in enumerate(core.objects):
+            yield name, partial(_of_object, path, linked, number, name)
     else:
-        for name, unit in linked.units.items():
-            yield name, partial(read_unit, unit)
+        for unit in linked.units:
+            yield unit_file(unit), partial(read_unit, unit)
 
 
 class _Linked:
@@ -117,17 +117,24 @@ class _Linked:
         self._elf = elf
 
     @cached_property
-    def units(self) -> dict[str, CompileUnit]:
-        """Its files by name, in the order of the link."""
-        return {unit_file(unit): unit for unit in self._elf.get_dwarf_info().iter_CUs()}
+    def units(self) -> list[CompileUnit]:
+        """Its files, in the order of the link."""
+        return list(self._elf.get_dwarf_info().iter_CUs())
+
+    def unit(self, number: int, name: str) -> CompileUnit | None:
+        """Return a file by its name; it is the one of that number unless others have none."""
+        likely = self.units[number : number + 1]
+        # A name is read by parsing a table of its file: not of all files for one.
+        found = (unit for unit in (*likely, *self.units) if unit_file(unit) == name)
+        return next(found, None)
 
 
-def _of_object(path: Path, linked: _Linked, name: str) -> UnitInfo:
+def _of_object(path: Path, linked: _Linked, number: int, name: str) -> UnitInfo:
     kept = path.with_suffix(f".types-{FORMAT}")
     try:
         return _kept(kept)
     except LookupError:
-        unit = linked.units.get(name)
+        unit = linked.unit(number, name)
         info = UnitInfo(name, {}, {}, []) if unit is None else read_unit(unit)
         keep_beside(kept, info)
         return info

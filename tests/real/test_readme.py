@@ -1,4 +1,4 @@
-"""Every command of the README is run, for a second instead of as long as it says."""
+"""Every command of the README is run, for a moment instead of as long as it says."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def commands() -> Iterator[str]:
 
 
 def shortened(command: str) -> list[str]:
-    command = re.sub(r"--duration \S+", "--duration 1s", command)
+    command = re.sub(r"--duration \S+", "--duration 0.3s", command)
     return shlex.split(re.sub(r"--executions \S+", "--executions 2000", command))
 
 
@@ -54,7 +54,7 @@ def run_before(command: str, runs: Path) -> None:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with one in it, for the commands that show reports."""
     folder = tmp_path_factory.mktemp("runs")
-    done = run(["testbed", "stress", "kprobe_storm", "--cpus", "2", "--duration", "1s"], folder)
+    done = run(["testbed", "stress", "kprobe_storm", "--cpus", "2", "--duration", "0.3s"], folder)
     assert done.returncode == HELD, done.stdout + done.stderr
     return folder
 
