@@ -32,16 +32,12 @@ struct rcu_state rcu_expedited = {
 
 static DEFINE_PER_CPU(struct rcu_cpu, rcu_cpus);
 
-/* The value that seq has when a full grace period lies after now. */
-static u64 rcu_seq_snap(const struct rcu_state *state, u64 *began)
+/* The value that seq has when a full grace period lies after now, which is @began. */
+static u64 full_grace_period(const struct rcu_state *state, u64 *began)
 {
-	u64 snap;
-
-	smp_mb(); /* The caller's removals before the sequence is read. */
+	smp_mb(); /* The caller's removals before the sequence; pairs with rcu_seq_start(). */
 	*began = machine_grace_period_begins(RCU_READERS);
-	snap = (READ_ONCE(state->seq) + 2 * RCU_SEQ_STATE_MASK + 1) & ~RCU_SEQ_STATE_MASK;
-	smp_mb();
-	return snap;
+	return rcu_seq_snap(&state->seq);
 }
 
 static void put_left(struct rcu_state *state)
@@ -326,8 +322,7 @@ static void rcu_gp(struct rcu_state *state)
 	u32 self = smp_processor_id();
 	cpumask_t mask = ~0UL >> (MAX_CPUS - num_cpus()) & ~cpumask_of(self);
 
-	WRITE_ONCE(state->seq, state->seq + 1);
-	smp_mb(); /* The start before any CPU is looked at. */
+	rcu_seq_start(&state->seq);
 	trace_event(EVENT_GP_START, state->seq, mask);
 	WRITE_ONCE(state->leader, current);
 	/* The caller may sleep, so its own CPU is in no reader but those that lost it. */
@@ -342,8 +337,7 @@ static void rcu_gp(struct rcu_state *state)
 		rcu_preempt_hold(state);
 	ask_cpus(state, mask);
 	wait_for_reports(state);
-	smp_mb(); /* Every report before the end is seen. */
-	smp_store_release(&state->seq, (state->seq | RCU_SEQ_STATE_MASK) + 1);
+	rcu_seq_end(&state->seq);
 	trace_event(EVENT_GP_END, state->seq, 0);
 }
 
@@ -352,14 +346,14 @@ static void synchronize(struct rcu_state *state)
 	u64 began, snap;
 
 	might_sleep();
-	snap = rcu_seq_snap(state, &began);
-	while (!rcu_seq_done(state, snap)) {
+	snap = full_grace_period(state, &began);
+	while (!rcu_seq_done(&state->seq, snap)) {
 		mutex_lock(&state->gp_mutex);
-		if (!rcu_seq_done(state, snap))
+		if (!rcu_seq_done(&state->seq, snap))
 			rcu_gp(state);
 		mutex_unlock(&state->gp_mutex);
 	}
-	smp_mb(); /* The grace period before what the caller does next. */
+	smp_mb(); /* The end before what the caller does next; pairs with rcu_seq_end(). */
 	machine_grace_period_ends(RCU_READERS, began);
 }
 
@@ -375,7 +369,7 @@ void synchronize_rcu_expedited(void)
 
 u64 get_state_synchronize_rcu(void)
 {
-	u64 began, cookie = rcu_seq_snap(&rcu, &began);
+	u64 began, cookie = full_grace_period(&rcu, &began);
 
 	machine_cookie_taken(RCU_READERS, cookie);
 	return cookie;
@@ -383,9 +377,9 @@ u64 get_state_synchronize_rcu(void)
 
 bool poll_state_synchronize_rcu(u64 cookie)
 {
-	if (!rcu_seq_done(&rcu, cookie))
+	if (!rcu_seq_done(&rcu.seq, cookie))
 		return false;
-	smp_mb(); /* The grace period before what the caller does next. */
+	smp_mb(); /* The end before what the caller does next; pairs with rcu_seq_end(). */
 	machine_cookie_passed(RCU_READERS, cookie);
 	return true;
 }
@@ -398,12 +392,12 @@ void cond_synchronize_rcu(u64 cookie)
 
 u64 rcu_get_gp_seq(void)
 {
-	return READ_ONCE(rcu.seq) >> 2;
+	return rcu_seq_ctr(rcu_seq_current(&rcu.seq));
 }
 
 u64 rcu_exp_batches_completed(void)
 {
-	return READ_ONCE(rcu_expedited.seq) >> 2;
+	return rcu_seq_ctr(rcu_seq_current(&rcu_expedited.seq));
 }
 
 void rcu_init(void)

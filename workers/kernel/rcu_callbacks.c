@@ -78,7 +78,7 @@ static s64 run_callbacks(void *unused)
 		struct wait_note before;
 
 		set_current_blocked();
-		if (!READ_ONCE(callbacks.first) && rcu_seq_done(&rcu, READ_ONCE(wanted))) {
+		if (!READ_ONCE(callbacks.first) && rcu_seq_done(&rcu.seq, READ_ONCE(wanted))) {
 			before = wait_begin(WAIT_WORK, &callbacks, 0);
 			schedule();
 			wait_end(before);

@@ -5,15 +5,14 @@
 
 #include <kernel/mutex.h>
 #include <kernel/rcu.h>
-
-#define RCU_SEQ_STATE_MASK 3UL /* low bits: 0 idle, 1 in progress */
+#include <kernel/rcu_seq.h>
 
 /* Who a grace period is for: bits of rcu_cpu.need_qs and of what a blocked reader holds. */
 #define RCU_FOR_ALL 0x1       /* struct rcu_state rcu */
 #define RCU_FOR_HASTY 0x2     /* rcu_expedited */
 
 struct rcu_state {
-	u64 seq;                   /* grace periods << 2 | state; under gp_mutex, all read */
+	u64 seq;                   /* rcu_seq.h, state 1 = under way; under gp_mutex, all read */
 	u32 left;                  /* CPUs and tasks that hold it, plus 1 for the leader; atomic */
 	u32 bit;                   /* RCU_FOR_*; never changes */
 	struct mutex gp_mutex;     /* held by the leader */
@@ -21,11 +20,6 @@ struct rcu_state {
 };
 
 extern struct rcu_state rcu, rcu_expedited;
-
-static inline bool rcu_seq_done(const struct rcu_state *state, u64 snap)
-{
-	return (s64)(smp_load_acquire(&state->seq) - snap) >= 0;
-}
 
 /* The one that @note is about; NULL = it waits for something else. */
 const struct rcu_state *rcu_state_of(const struct wait_note *note);

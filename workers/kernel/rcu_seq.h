@@ -41,7 +41,7 @@ static inline void rcu_seq_set_state(u64 *seq, u32 state)
 
 static inline void rcu_seq_end(u64 *seq)
 {
-	smp_mb(); /* All that was seen before the end is; pairs with that after rcu_seq_done(). */
+	smp_mb(); /* All that readers did before the end; pairs with that after rcu_seq_done(). */
 	WRITE_ONCE(*seq, (*seq | RCU_SEQ_STATE_MASK) + 1);
 }
 
