@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 # Raised when what is kept beside an object, or its meaning, changes.
-FORMAT = 1
+FORMAT = 2
 
 
 class Variable(msgspec.Struct, frozen=True, gc=False):
@@ -125,8 +125,13 @@ class _Linked:
         """Return a file by its name; it is the one of that number unless others have none."""
         likely = self.units[number : number + 1]
         # A name is read by parsing a table of its file: not of all files for one.
-        found = (unit for unit in (*likely, *self.units) if unit_file(unit) == name)
+        found = (unit for unit in (*likely, *self.units) if _is_named(unit_file(unit), name))
         return next(found, None)
+
+
+def _is_named(file: str, name: str) -> bool:
+    """Tell whether `file` is the one; beside a patched copy the compiler has its whole path."""
+    return file == name or file.endswith(f"/{name}")
 
 
 def _of_object(path: Path, linked: _Linked, number: int, name: str) -> UnitInfo:
