@@ -428,6 +428,7 @@ void vcpu_reset(struct vcpu *cpu)
 	cpu->head = cpu->count = 0;
 	cpu->events = cpu->stores = cpu->commits = 0;
 	cpu->relax_seen = cpu->idle_reads = 0;
+	cpu->fresh_size = 0;
 	cpu->deliver = cpu->irq_depth = cpu->picks = 0;
 	cpu->pending.kind = EVENT_KIND_NONE;
 	cpu->pending.bits = 0;

@@ -86,6 +86,9 @@ struct vcpu {
 	u64 private_size;     /* bytes */
 	u64 owned_size;       /* bytes from private_start that only its own code writes */
 	u64 restored;         /* bit n: interrupts leave word n from private_start as it was */
+	u64 fresh_start;      /* an object that was allocated here, and that nobody else knows */
+	u64 fresh_size;       /* bytes; 0 = none */
+	const struct fiber *fresh_of; /* whose code allocated it */
 	u64 guards_size;      /* 8: while those bytes are 0, an interrupt may do anything; or 0 */
 	struct store buffer[VIRTUAL_STORES];
 } __cacheline_aligned;
@@ -319,8 +322,11 @@ static inline void undo_push(u64 addr, u32 size, u64 old)
 	engine.nr_undo++;
 }
 
-/* Is an address in the stack that @cpu runs on, which has the view, on its way to memory? */
-bool buffer_publishes(const struct vcpu *cpu);
+/*
+ * Is an address in the stack that @cpu runs on, which has the view, on its way to memory?
+ * One in its fresh object ends that.
+ */
+bool buffer_publishes(struct vcpu *cpu);
 
 /* The CPU that has the view stores to @addr as soon as this returns. There is room. */
 static inline void buffer_push(struct vcpu *cpu, u64 addr, u32 size, u64 pc)

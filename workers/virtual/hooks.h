@@ -19,7 +19,7 @@ static inline bool is_constant_of_table(u64 addr)
 }
 
 /* Memory that no other CPU looks at: constants, and a stack whose address nobody else has. */
-static inline bool is_unshared(const struct vcpu *cpu, u64 addr)
+static inline bool is_unshared(struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
 
@@ -76,15 +76,21 @@ static inline bool is_note(const struct vcpu *cpu, u64 addr)
 	       addr - fiber->own_start < fiber->own_size || is_statistic(addr);
 }
 
-/* What this CPU's own code reads there is the same before and after an interrupt. */
+/* What this CPU's own code reads there is the same before and after an interrupt: of the CPU. */
+static inline bool is_restored_of_cpu(const struct vcpu *cpu, u64 addr)
+{
+	u64 word = (addr - cpu->private_start) / 4;
+
+	return word < 64 && cpu->restored >> word & 1;
+}
+
+/* Likewise, of the task. */
 static inline bool is_restored(const struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
-	u64 word = (addr - cpu->private_start) / 4;
 	u64 own = (addr - fiber->private_start) / 4;
 
-	return (word < 64 && cpu->restored >> word & 1) ||
-	       (own < 64 && fiber->restored >> own & 1) || is_note(cpu, addr);
+	return (own < 64 && fiber->restored >> own & 1) || is_note(cpu, addr);
 }
 
 /* It is about to hold interrupts, or what they may do, off: the last moment for one to come. */
@@ -94,6 +100,36 @@ static inline bool is_guarding(const struct vcpu *cpu, u64 addr)
 	       !load_word(cpu->private_start, cpu->guards_size);
 }
 
+/*
+ * In an object that the running code has allocated, and whose address is nowhere but in its
+ * stack and in the object itself: so nobody else can look at it yet, interrupts included.
+ */
+static inline bool is_fresh(struct vcpu *cpu, u64 addr)
+{
+	if (likely(addr - cpu->fresh_start >= cpu->fresh_size))
+		return false;
+	return cpu->fiber == cpu->fresh_of && !cpu->fiber->published &&
+	       !(cpu->count && buffer_publishes(cpu)) && cpu->fresh_size;
+}
+
+/* It is written at once: nobody sees the difference. Others may come to read it. */
+static inline void store_fresh(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
+{
+	struct store store = { .addr = addr, .size = size, .pc = pc };
+
+	undo_push(addr, size, load_word(addr, size));
+	if (likely(!engine.races))
+		return;
+	race_store(cpu, &store, order);
+	race_commit(cpu, &store);
+}
+
+/* What may be stored there is not looked at, and may be an address in the fresh object. */
+static inline void forget_fresh(struct vcpu *cpu)
+{
+	cpu->fresh_size = 0;
+}
+
 /* Most accesses are to memory that is unshared: what follows is for the others. */
 static noinline __attribute__((unused)) void
 load_shared(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
@@ -101,6 +137,11 @@ load_shared(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
 	if (is_owned(cpu, addr)) {
 		if (!is_restored(cpu, addr) && is_interruptible(cpu))
 			engine_point(EVENT_KIND_POINT, 0, 0, pc);
+		return;
+	}
+	if (is_fresh(cpu, addr)) {
+		if (engine.races)
+			race_load(cpu, addr, size, order, pc);
 		return;
 	}
 	shadow_check(addr, size, false, pc);
@@ -118,13 +159,17 @@ static inline void hook_load(u64 addr, u32 size, enum order order, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
-	if (likely(cpu) && !is_unshared(cpu, addr))
+	if (likely(cpu) && !is_restored_of_cpu(cpu, addr) && !is_unshared(cpu, addr))
 		load_shared(cpu, addr, size, order, pc);
 }
 
 static noinline __attribute__((unused)) void
 store_shared(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
 {
+	if (is_fresh(cpu, addr)) {
+		store_fresh(cpu, addr, size, order, pc);
+		return;
+	}
 	/* Without buffers, others can come in before a store that they can see, anyway. */
 	if ((engine.limit || is_private(cpu, addr)) && !is_note(cpu, addr) &&
 	    (is_interruptible(cpu) || is_guarding(cpu, addr)))
@@ -132,10 +177,14 @@ store_shared(struct vcpu *cpu, u64 addr, u32 size, enum order order, u64 pc)
 	if (is_private(cpu, addr)) {
 		if (is_guarding(cpu, addr))
 			section_begin(cpu, pc, __builtin_frame_address(0));
+		if (size == 8 && !is_note(cpu, addr))
+			forget_fresh(cpu);
 		undo_push(addr, size, load_word(addr, size));
 		return;
 	}
 	shadow_check(addr, size, true, pc);
+	if (addr - engine.text_start < engine.text_size)
+		forget_fresh(cpu);
 	if (unlikely(!engine.limit))
 		engine_point(EVENT_KIND_STORE, addr, size, pc);
 	else if (unlikely(cpu->count >= engine.limit))
@@ -171,7 +220,8 @@ static inline void make_room(u64 addr, u64 size, u64 pc)
 	struct vcpu *cpu = engine.cpu;
 	u64 pieces = (size + 7) / 8;
 
-	if (!cpu || is_unshared(cpu, addr) || pieces > engine.limit || size > 255)
+	if (!cpu || is_unshared(cpu, addr) || is_fresh(cpu, addr) || pieces > engine.limit ||
+	    size > 255)
 		return;
 	if (cpu->count + pieces > engine.limit)
 		engine_point(EVENT_KIND_FULL, addr, size, pc);

@@ -15,15 +15,18 @@ struct undo undo_log[MAX_UNDO];
  * Whoever reads the address may come to see what is stored in the stack before
  * it was stored: those stores must go through the buffer, too.
  */
-bool buffer_publishes(const struct vcpu *cpu)
+bool buffer_publishes(struct vcpu *cpu)
 {
 	for (u32 n = 0; n < cpu->count; n++) {
 		const struct store *store = &cpu->buffer[(cpu->head + n) % VIRTUAL_STORES];
-		u64 place;
+		u64 value, place;
 
 		if (store->size != 8)
 			continue;
-		place = load_word(store->addr, 8) - engine.stacks;
+		value = load_word(store->addr, 8);
+		place = value - engine.stacks;
+		if (unlikely(value - cpu->fresh_start < cpu->fresh_size))
+			cpu->fresh_size = 0;
 		if (unlikely(place < engine.stacks_size))
 			fibers[place / engine.stack_stride].published = 1;
 	}
@@ -120,7 +123,9 @@ void committed(struct vcpu *cpu, u64 addr, u32 size, u64 value)
 	cpu->commits++;
 	engine.spinning = 0;
 	engine.recheck |= engine.watching;
-	/* An address in a stack that others can read from now on. */
+	/* An address in an object, or in a stack, that others can read from now on. */
+	if (unlikely(value - cpu->fresh_start < cpu->fresh_size) && size == 8)
+		cpu->fresh_size = 0;
 	if (unlikely(place < engine.stacks_size) && size == 8)
 		fibers[place / engine.stack_stride].published = 1;
 }

@@ -173,6 +173,8 @@ static u64 hash_cpu(struct vcpu *cpu)
 	}
 	hash = mix(hash, cpu->count | (u64)cpu->ticks << 32);
 	hash = mix(mix(hash, cpu->irq_depth), cpu->arrivals);
+	if (cpu->fresh_size)
+		hash = mix(hash, cpu->fresh_start);
 	if (engine.exited >> cpu->id & 1)
 		return hash;
 	hash = mix(mix(mix(hash, pending->pc), pending->addr), pending->size | pending->kind << 8);

@@ -10,6 +10,7 @@
 
 #define PC ((u64)__builtin_return_address(0))
 #define CYCLES_PER_STEP 16
+#define MAX_FRESH 4096        /* bytes of an object; what is larger holds others */
 
 /*
  * One instruction that is not locked: nobody comes between its load and its
@@ -25,6 +26,8 @@ static u64 add_unlocked(u64 *p, u64 v, u64 pc)
 		*p = old + v;
 		return old;
 	}
+	if (addr - cpu->fresh_start < cpu->fresh_size)
+		forget_fresh(cpu);
 	do {
 		if (engine.limit && cpu->count >= engine.limit)
 			engine_point(EVENT_KIND_FULL, addr, sizeof(*p), pc);
@@ -112,9 +115,28 @@ void machine_memory_reserved(u64 start, u64 size)
 	shadow_forbid(start, size, SHADOW_REDZONE);
 }
 
+/* From now on the code that runs has an object for itself, until its address goes elsewhere. */
+static void begin_fresh(struct vcpu *cpu, u64 start, u64 size)
+{
+	cpu->fresh_size = 0;
+	if (engine.booting || size > MAX_FRESH)
+		return;
+	for (u32 n = 0; n < cpu->count; n++) {
+		const struct store *store = nth_store(cpu, n);
+
+		if (overlap(store->addr, store->size, start, size))
+			return;
+	}
+	cpu->fresh_start = start;
+	cpu->fresh_size = size;
+	cpu->fresh_of = cpu->fiber;
+}
+
 void machine_memory_allocated(u64 start, u64 size)
 {
 	shadow_allow(start, size);
+	if (engine.cpu)
+		begin_fresh(engine.cpu, start, size);
 	lock_order_forget(start, size);
 	leaks_allocated(start, size);
 	if (engine.races)
@@ -129,6 +151,8 @@ void machine_memory_freed(u64 start, u64 size)
 	struct vcpu *cpu = engine.cpu;
 	u32 shown = size < 255 ? size : 255;
 
+	if (cpu && cpu->fresh_start - start < size)
+		forget_fresh(cpu);
 	/* Others may access it until here, and not from here on. */
 	if (cpu)
 		engine_point(EVENT_KIND_FREE, start, shown, PC);
