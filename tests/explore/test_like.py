@@ -147,7 +147,7 @@ def test_how_alike_two_findings_are(runs: Path) -> None:
     ("arguments", "told"),
     [
         (["--like", "nothing"], "nothing: no such report"),
-        (["--like", "."], "has not ended by itself, so it has no report"),
+        (["--like", "."], ".: not the folder of a run"),
     ],
 )
 def test_what_cannot_be_looked_for_is_2_and_one_sentence(
