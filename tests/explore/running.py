@@ -8,6 +8,8 @@ from pathlib import Path
 
 from testbed.build import Core, Flavour, Request, build
 from testbed.explore.process import Explorer, Job, Result
+from testbed.explore.target import build_target, find_target
+from testbed.explore.world import World
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 
@@ -24,6 +26,17 @@ def built(source: Path, *defines: str) -> Core:
 def exploring(source: Path, *defines: str) -> Iterator[Explorer]:
     """Give an explorer process for a C file."""
     with Explorer(built(source, *defines)) as explorer:
+        yield explorer
+
+
+@contextmanager
+def exploring_target(
+    name: Path, *defines: str, patches: tuple[Path, ...] = ()
+) -> Iterator[Explorer]:
+    """Give an explorer process in the world of a target: a kernel's file, or a scenario's."""
+    target = find_target(str(name))
+    core = build_target(target, patches, defines)
+    with World(core, target) as world, world.explorer(0) as explorer:
         yield explorer
 
 

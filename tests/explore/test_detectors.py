@@ -1,7 +1,8 @@
 """What each detector says about a program is what the program itself expects.
 
-The files of ``detectors`` say it: ``// expect [-D MACRO ...]: held`` or ``: violated KIND``.
-The form without a macro is right, and each broken one has its own line.
+Files of ``detectors`` are programs with pthreads, those of ``kernel_detectors`` use the kernel's
+vocabulary. They say it: ``// expect [-D MACRO ...]: held`` or ``: violated KIND``. The form without
+a macro is right, and each broken one has its own line.
 """
 
 from __future__ import annotations
@@ -13,19 +14,30 @@ import pytest
 
 from testbed.explore.process import Job, Result
 from testbed.kinds import Kind
-from tests.explore.running import EVERYTHING, exploring
+from tests.explore.running import EVERYTHING, exploring_target
 
-FOLDER = Path(__file__).parent / "detectors"
+FOLDER = Path(__file__).parent
+FOLDERS = ("detectors", "kernel_detectors")
 EXPECTATION = re.compile(r"^// expect((?: -D [\w=]+)*): (held|violated ([\w-]+))$", re.MULTILINE)
 
 Expected = tuple[str, tuple[str, ...], str]
 
 
+def programs() -> list[Path]:
+    """Return the files of both folders."""
+    return [path for folder in FOLDERS for path in sorted((FOLDER / folder).glob("*.c"))]
+
+
+def name_of(path: Path) -> str:
+    """Return a program with its folder."""
+    return str(path.relative_to(FOLDER))
+
+
 def expectations() -> list[Expected]:
     """Return file, macros, and ``held`` or the kind of the finding, of every line."""
     return [
-        (path.name, tuple(match[1].replace("-D", "").split()), match[3] or match[2])
-        for path in sorted(FOLDER.glob("*.c"))
+        (name_of(path), tuple(match[1].replace("-D", "").split()), match[3] or match[2])
+        for path in programs()
         for match in EXPECTATION.finditer(path.read_text())
     ]
 
@@ -44,7 +56,7 @@ def test_each_form_is_found_to_be_what_it_is(
     name: str, defines: tuple[str, ...], expected: str
 ) -> None:
     races = frozenset({"races"})
-    with exploring(FOLDER / name, *defines) as explorer:
+    with exploring_target(FOLDER / name, *defines) as explorer:
         result = explorer.do(Job("exhaust", "dpor", runs=EVERYTHING, flags=races))
 
         assert kind_of(result) == expected
@@ -62,4 +74,4 @@ def test_each_form_is_found_to_be_what_it_is(
 def test_every_program_has_a_right_form() -> None:
     right = {name for name, defines, expected in expectations() if not defines}
 
-    assert right == {path.name for path in FOLDER.glob("*.c")}
+    assert right == set(map(name_of, programs()))

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from testbed.build import Request, build
 from testbed.explore.process import Explorer, Job
-from testbed.explore.target import build_target, find_target
-from testbed.explore.world import World
 from testbed.machine import Machine, MachineConfig
 from testbed.paths import project_root
 from testbed.text.image import assembled_image
 from testbed.text.model import TextFunction
 from tests.explore.conftest import PROGRAMS, kept
+from tests.explore.running import exploring_target
 
 PROGRAM = PROGRAMS / "text_registers.c"
 
@@ -75,8 +74,7 @@ def interpreted(explorer: Explorer) -> Registers:
 
 @pytest.fixture(scope="module")
 def virtual(scenario: Path) -> Iterator[Registers]:
-    target = find_target(str(scenario))
-    with World(build_target(target, (), ()), target) as world, world.explorer(0) as explorer:
+    with exploring_target(scenario) as explorer:
         yield interpreted(explorer)
 
 
@@ -123,8 +121,6 @@ def test_an_interpreter_that_loses_flags_is_noticed(
         source.splitlines(keepends=True), source.replace(RIGHT, WRONG).splitlines(keepends=True),
         f"a/{NATIVE}", f"b/{NATIVE}",
     )))  # fmt: skip
-    target = find_target(str(scenario))
-    core = build_target(target, (patch,), ())
-    with World(core, target) as world, world.explorer(0) as explorer:
+    with exploring_target(scenario, patches=(patch,)) as explorer:
         number = index(assembled_image().function("flags_chain"))
         assert interpreted(explorer)(number, 77) != real(number, 77)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.explore.target import build_target, find_target
-from testbed.explore.world import World
-from tests.explore.running import PROGRAMS, exhaust
+from tests.explore.running import PROGRAMS, exhaust, exploring_target
 
 
 @pytest.mark.parametrize(
@@ -14,10 +12,7 @@ from tests.explore.running import PROGRAMS, exhaust
     [("", {0, 1, 2, 3}), ("COUNT", {0}), ("COUNT LOOK", {0, 1, 2})],
 )
 def test_who_waits_goes_on_wherever_the_word_is_clear(defines: str, outcomes: set[int]) -> None:
-    target = find_target(str(PROGRAMS / "waits.c"))
-    core = build_target(target, (), tuple(defines.split()))
-
-    with World(core, target) as world, world.explorer(0) as explorer:
+    with exploring_target(PROGRAMS / "waits.c", *defines.split()) as explorer:
         results = [exhaust(explorer, strategy) for strategy in ("dpor", "sleep", "stateful")]
         without_buffers = [exhaust(explorer, strategy, 0) for strategy in ("dpor", "stateful")]
 
