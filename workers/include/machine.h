@@ -123,6 +123,13 @@ void machine_spin_while(const u32 *word, u32 value);
 /* In an interrupt: somebody waits for what it came into, which is short, so that goes first. */
 void machine_keep_core(void);
 
+/*
+ * What somebody waited for is done: others that are waited for, too, go first. Any context but
+ * NMI. Also one that this task waits for, and that is only to go on: @cpu.
+ */
+void machine_offer_core(void);
+void machine_hurry(int cpu);
+
 /* The running task gives this CPU to @next; interrupts are off. Returns when it has it back. */
 void machine_switch(struct task_struct *prev, struct task_struct *next);
 

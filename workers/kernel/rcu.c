@@ -52,6 +52,8 @@ void rcu_put_left(u32 bits)
 		put_left(&rcu);
 	if (bits & RCU_FOR_HASTY)
 		put_left(&rcu_expedited);
+	if (bits)
+		machine_offer_core();
 }
 
 u32 rcu_needs_this_cpu(void)
@@ -119,6 +121,11 @@ static void report_or_owe(struct cpu *cpu, bool late)
 	}
 }
 
+static bool owes_report(const struct cpu *cpu)
+{
+	return cpu->preempt_work & PREEMPT_WORK_QS || cpu->curr->rcu_special & RCU_SPECIAL_NEED_QS;
+}
+
 /* The interrupt of a grace period. */
 static void rcu_gp_interrupt(void *info)
 {
@@ -129,6 +136,8 @@ static void rcu_gp_interrupt(void *info)
 	 */
 	smp_mb();
 	report_or_owe(this_cpu(), false);
+	if (owes_report(this_cpu()))
+		machine_keep_core();
 }
 
 void rcu_irq_exit_check(void)

@@ -26,6 +26,7 @@ static void release(struct task_struct *task)
 		return;
 	if (atomic_dec_and_test(&holdouts.left))
 		wake_up_process(leader);
+	machine_offer_core();
 }
 
 void rcu_tasks_qs(void)
@@ -69,14 +70,19 @@ static void hold_tasks_of(struct cpu *cpu)
 {
 	struct task_struct *task;
 	u32 flags = local_irq_save();
+	bool any = false;
 
 	raw_spin_lock(&cpu->runqueue_lock);
 	list_for_each_entry(task, &cpu->runqueue, run) {
-		if (task != current)
-			hold(task);
+		if (task == current)
+			continue;
+		hold(task);
+		any = true;
 	}
 	raw_spin_unlock(&cpu->runqueue_lock);
 	local_irq_restore(flags);
+	if (any)
+		machine_hurry(cpu->id);
 }
 
 const struct task_struct *rcu_tasks_holder(void)

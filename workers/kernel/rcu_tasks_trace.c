@@ -68,8 +68,10 @@ static void hold(struct task_struct *task, u32 why)
 /* And no more. */
 static void release(struct task_struct *task)
 {
-	if (atomic_fetch_and(~TRC_HOLDOUT, &task->trc_special) & TRC_HOLDOUT)
-		put_left();
+	if (!(atomic_fetch_and(~TRC_HOLDOUT, &task->trc_special) & TRC_HOLDOUT))
+		return;
+	put_left();
+	machine_offer_core();
 }
 
 /* @task does not run, or was interrupted here. True = in a reader, whose end is waited for. */

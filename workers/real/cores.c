@@ -36,7 +36,8 @@ static struct core_line {
 	u64 computing;        /* those of them that wait only to go on computing */
 	u64 ticket;           /* orders those that wait */
 	u64 since;            /* when the turn of who computes began, machine time, ns */
-	u64 pad;
+	u64 hurried;          /* those that others wait for to go on; atomic, without lock */
+	u64 woken;            /* when the holder was, machine time, ns; 0 = it computes */
 } lines[MAX_CPUS] __cacheline_aligned;
 
 static u64 asked[MAX_CPUS];   /* ticket of each CPU that waits; under its core's lock */
@@ -91,6 +92,7 @@ static void grant(struct core_line *line, struct cpu *cpu)
 	/* A turn is that of a CPU that computes; wake-ups and answers in between do not count. */
 	if (line->computing & bit & ~line->urgent)
 		line->since = machine_now();
+	WRITE_ONCE(line->woken, line->computing & bit ? 0 : machine_now());
 	/* It gets the core out of its turn, to answer: then it gives it back. */
 	cpu->answering = line->urgent & line->computing & bit ? 1 : 0;
 	WRITE_ONCE(line->wants, line->wants & ~bit);
@@ -227,8 +229,8 @@ static void wait_for_core(struct cpu *cpu)
 	}
 }
 
-/* The running CPU has woken up: go on when it has a core. */
-void core_acquire(struct cpu *cpu)
+/* The running CPU has woken up, or was woken: go on when it has a core. */
+void core_acquire(struct cpu *cpu, bool woken)
 {
 	struct core_line *line = line_of(cpu);
 	u32 irq_off = cpu->irq_off;
@@ -241,7 +243,7 @@ void core_acquire(struct cpu *cpu)
 		if (cpu->core == CORE_NONE && !line->holder)
 			grant(line, cpu);
 		else if (cpu->core == CORE_NONE)
-			stand_in_line(line, cpu, false);
+			stand_in_line(line, cpu, woken);
 		unlock_line(line);
 		wait_for_core(cpu);
 	}
@@ -249,9 +251,55 @@ void core_acquire(struct cpu *cpu)
 	WRITE_ONCE(cpu->irq_off, irq_off);
 }
 
+/* Its time is over: who waits for it waits longer. */
+static bool is_hurried(struct core_line *line, const struct cpu *cpu, bool all)
+{
+	u64 bit = 1UL << cpu->id;
+
+	if (all)
+		atomic_fetch_and(~bit, &line->hurried);
+	return READ_ONCE(line->hurried) & bit;
+}
+
 void machine_keep_core(void)
 {
 	kept[smp_processor_id()] = 1;
+}
+
+/* At the end of an interrupt it gives way anyway; so does who goes to sleep. */
+void machine_offer_core(void)
+{
+	struct cpu *cpu = this_cpu();
+	struct core_line *line = line_of(cpu);
+	u64 bit = 1UL << cpu->id;
+
+	if (READ_ONCE(line->hurried) & bit)
+		atomic_fetch_and(~bit, &line->hurried);
+	if (READ_ONCE(line->urgent) && !cpu->irq_depth && cpu->curr->class == TASK_NORMAL)
+		machine_raise_irq(cpu->id, IRQ_GIVE_WAY);
+}
+
+void machine_hurry(int target)
+{
+	struct cpu *cpu = cpu_at(target), *self = this_cpu();
+	struct core_line *line = line_of(cpu);
+	u32 flags, holder = 0;
+
+	if (READ_ONCE(cpu->core) == CORE_NONE)
+		return;
+	flags = local_irq_save();
+	atomic_fetch_or(1UL << cpu->id, &line->hurried);
+	if (lock_line(line)) {
+		if (cpu->core == CORE_WANTED) {
+			WRITE_ONCE(line->urgent, line->urgent | 1UL << cpu->id);
+			holder = line->holder;
+		}
+		unlock_line(line);
+	}
+	/* The caller sleeps soon. */
+	if (holder && cpu_at(holder - 1) != self)
+		machine_raise_irq(holder - 1, IRQ_GIVE_WAY);
+	local_irq_restore(flags);
 }
 
 /*
@@ -274,10 +322,12 @@ void core_give_way(struct cpu *cpu, bool interrupted)
 	cpu->yield = 0;
 	(void)xchg(&cpu->sleeping, 1);
 	if (!READ_ONCE(cpu->irq_pending) && lock_line(line)) {
-		next = next_in_line(line);
+		/* Who interrupts it later finds it in line, and makes it urgent. */
+		if (!READ_ONCE(cpu->irq_pending))
+			next = next_in_line(line);
 		if (next) {
 			cpu->interrupted = interrupted && !all && !cpu->answering;
-			stand_in_line(line, cpu, cpu->interrupted);
+			stand_in_line(line, cpu, cpu->interrupted || is_hurried(line, cpu, all));
 			grant(line, next);
 		}
 		unlock_line(line);
@@ -298,8 +348,14 @@ void cores_rotate(void)
 		const struct core_line *line = line_of(cpu_at(n));
 		u64 slice = READ_ONCE(line->urgent) ? 0 : SLICE_NS;
 
-		if (READ_ONCE(cpu_at(n)->core) == CORE_HELD && READ_ONCE(line->wants) &&
-		    now - READ_ONCE(line->since) >= slice)
+		if (READ_ONCE(cpu_at(n)->core) != CORE_HELD || !READ_ONCE(line->wants))
+			continue;
+		/* Who has just been woken, in the turn of another one, is not at its end. */
+		if (now - READ_ONCE(line->woken) < SLICE_NS) {
+			if (READ_ONCE(line->urgent))
+				machine_raise_irq(n, IRQ_GIVE_WAY);
+		} else if (now - READ_ONCE(line->since) >= slice) {
 			machine_raise_irq(n, IRQ_YIELD);
+		}
 	}
 }

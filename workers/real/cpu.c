@@ -77,7 +77,7 @@ static noinline __attribute__((noreturn)) void run_task(struct task_struct *task
 	wait_for_cpu(task);
 	if (task->class == TASK_IDLE) {
 		if (machine_is_oversubscribed())
-			core_acquire(this_cpu());
+			core_acquire(this_cpu(), false);
 		if (task->cpu == 0)
 			start_init();
 		for (;;)

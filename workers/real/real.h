@@ -45,7 +45,7 @@ void kick_sleeper(struct cpu *cpu);
 /* cores.c */
 void cores_rotate(void);
 void core_release(struct cpu *cpu);
-void core_acquire(struct cpu *cpu);
+void core_acquire(struct cpu *cpu, bool woken);
 void core_kick(struct cpu *cpu);
 void core_give_way(struct cpu *cpu, bool interrupted);
 

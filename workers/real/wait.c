@@ -71,7 +71,8 @@ static void sleep_until_event(struct cpu *cpu, u32 event, u64 timeout_ns)
 	}
 	core_release(cpu);
 	futex_wait(&cpu->event, event, timeout_ns);
-	core_acquire(cpu);
+	/* Who wakes it before it has released its core does not know that it will lack one. */
+	core_acquire(cpu, READ_ONCE(cpu->event) != event);
 }
 
 /*

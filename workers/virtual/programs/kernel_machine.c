@@ -142,6 +142,14 @@ void machine_keep_core(void)
 {
 }
 
+void machine_offer_core(void)
+{
+}
+
+void machine_hurry(int cpu)
+{
+}
+
 void machine_idle(void)
 {
 	engine_point(EVENT_KIND_IDLE, 0, 0, PC);
