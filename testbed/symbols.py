@@ -60,10 +60,6 @@ class Symbols:
             file, line = lines.names[inlined["file"]], int(inlined["line"])
         return (*places, Place(stem, file, line, address))
 
-    def all_places(self, addresses: Iterable[int]) -> list[tuple[Place, ...]]:
-        """Return `places` of each address."""
-        return [self.places(int(address)) for address in addresses]
-
     def data_name(self, address: int) -> str | None:
         """Return the global that holds `address`, with ``+0xoffset`` inside of it, else None."""
         return self._data.offset_name(address)

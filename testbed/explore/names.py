@@ -107,10 +107,6 @@ class Names:
         count = len(self.heap) + 1
         self.heap.append(HeapObject(address, size, f"object {count}"))
 
-    def is_stack(self, address: int) -> bool:
-        """Tell whether `address` lies in the stack of a thread."""
-        return 0 <= address - STACKS_BASE < STACKS * STACK_SIZE
-
     def value(self, address: int, size: int, value: int) -> str:
         """Return a value as the type of the datum at `address` shows it."""
         if self.is_text(address):

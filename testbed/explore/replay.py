@@ -11,11 +11,11 @@ from testbed.errors import TestbedError
 from testbed.explore.finding import Reader
 from testbed.explore.process import Pool, Result
 from testbed.explore.run import ExploreOptions, facts_of, opened, summary_of, told_finding
-from testbed.explore.schedule import Schedule, ScheduleFile, decode, encode
+from testbed.explore.schedule import Schedule, ScheduleFile, decode
 from testbed.explore.search import Ended, Outcome, Totals
 from testbed.explore.target import Target
 from testbed.findings import Finding, Searched, Summary, Verdict
-from testbed.runs import RunFolder, atomic_write
+from testbed.runs import RunFolder
 
 # CHECKPOINT_CHOICES of shm_layout/explore.h.
 CHECKPOINT_CHOICES = 64
@@ -165,8 +165,3 @@ def read_schedule(path: Path) -> ScheduleFile:
     except OSError as error:
         raise ReplayError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     return decode(data, str(path))
-
-
-def write_schedule(path: Path, document: ScheduleFile) -> None:
-    """Write a schedule file."""
-    atomic_write(path, encode(document))

@@ -14,7 +14,6 @@ from testbed.machine_code import cycles_per_ns
 from testbed.report.addresses import Addresses
 from testbed.report.html import finding_html
 from testbed.report.model import Reading, from_machine
-from testbed.report.sources import source_reader
 from testbed.report.text import finding_text
 from testbed.symbols import Symbols
 from tests.unit.report_samples import facts
@@ -111,9 +110,8 @@ def finding_of(core: Core, tasks: list[tuple[int, str, int]], **config: Any) -> 
             machine.spawn(cpu, function, argument)
         assert machine.wait(20) is State.FROZEN
         now = time.monotonic_ns()
-        with source_reader() as read:
-            reading = Reading(Addresses(Symbols.of(core)), cycles_per_ns(), now, read)
-            return next(iter(from_machine(machine.record, facts(), reading)))
+        reading = Reading(Addresses(Symbols.of(core)), cycles_per_ns(), now, core.source)
+        return next(iter(from_machine(machine.record, facts(), reading)))
 
 
 def test_a_double_free_names_who_freed_first_and_who_freed_again(core: Core) -> None:

@@ -300,7 +300,7 @@ def test_an_address_has_the_frames_that_were_inlined_into_it(core: Core) -> None
 
     found = {
         tuple((place.function, place.where()) for place in places)
-        for places in symbols.all_places(range(outer.address, outer.address + outer.size))
+        for places in map(symbols.places, range(outer.address, outer.address + outer.size))
     }
 
     inlined = (

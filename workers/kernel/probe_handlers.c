@@ -184,12 +184,3 @@ u64 probe_record_hits(const struct probe_record *record)
 		hits += READ_ONCE(record->cpu[cpu].hits);
 	return hits;
 }
-
-u64 probe_record_post_hits(const struct probe_record *record)
-{
-	u64 hits = 0;
-
-	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
-		hits += READ_ONCE(record->cpu[cpu].post_hits);
-	return hits;
-}

@@ -37,6 +37,5 @@ void probe_record_unregistering(struct probe_record *record);
 void probe_record_unregistered(struct probe_record *record);
 
 u64 probe_record_hits(const struct probe_record *record);
-u64 probe_record_post_hits(const struct probe_record *record);
 
 #endif
