@@ -129,6 +129,9 @@ static bool tick_cpus(void)
 
 		if (!READ_ONCE(cpu->online))
 			continue;
+		/* Without a core no time passes: a task would lose a turn that it never had. */
+		if (machine_is_oversubscribed() && READ_ONCE(cpu->core) == CORE_WANTED)
+			continue;
 		if (!wants && !(READ_ONCE(cpu->preempt_work) & ~PREEMPT_WORK_SRCU))
 			continue;
 		machine_raise_irq(n, IRQ_TICK);

@@ -37,10 +37,11 @@ static struct core_line {
 	u64 ticket;           /* orders those that wait */
 	u64 since;            /* when the turn of who computes began, machine time, ns */
 	u64 hurried;          /* those that others wait for to go on; atomic, without lock */
-	u64 woken;            /* when the holder was, machine time, ns; 0 = it computes */
+	u32 owed;             /* 1 = next goes who computes; coordinator sets, without lock */
 } lines[MAX_CPUS] __cacheline_aligned;
 
 static u64 asked[MAX_CPUS];   /* ticket of each CPU that waits; under its core's lock */
+static u64 woken[MAX_CPUS];   /* when it got a core so, machine time, ns; 0 = computes; same lock */
 static u32 kept[MAX_CPUS];    /* 1 = once, it does not give way; that CPU alone */
 
 static struct core_line *line_of(const struct cpu *cpu)
@@ -92,7 +93,8 @@ static void grant(struct core_line *line, struct cpu *cpu)
 	/* A turn is that of a CPU that computes; wake-ups and answers in between do not count. */
 	if (line->computing & bit & ~line->urgent)
 		line->since = machine_now();
-	WRITE_ONCE(line->woken, line->computing & bit ? 0 : machine_now());
+	if (line->computing & bit || !cpu->interrupted)
+		WRITE_ONCE(woken[cpu->id], line->computing & bit ? 0 : machine_now());
 	/* It gets the core out of its turn, to answer: then it gives it back. */
 	cpu->answering = line->urgent & line->computing & bit ? 1 : 0;
 	WRITE_ONCE(line->wants, line->wants & ~bit);
@@ -105,7 +107,8 @@ static void grant(struct core_line *line, struct cpu *cpu)
 
 static struct cpu *first_in_line(const struct core_line *line)
 {
-	u64 mask = line->urgent ? line->urgent : line->wants;
+	u64 turn = READ_ONCE(line->owed) ? line->computing & ~line->urgent : 0;
+	u64 mask = turn ?: line->urgent ?: line->wants;
 	struct cpu *best = NULL;
 
 	for (; mask; mask &= mask - 1) {
@@ -148,6 +151,7 @@ static struct cpu *next_in_line(struct core_line *line)
 		line->computing |= bit;
 		asked[next->id] = line->ticket++;
 	}
+	WRITE_ONCE(line->owed, 0);
 	return next;
 }
 
@@ -251,14 +255,9 @@ void core_acquire(struct cpu *cpu, bool woken)
 	WRITE_ONCE(cpu->irq_off, irq_off);
 }
 
-/* Its time is over: who waits for it waits longer. */
-static bool is_hurried(struct core_line *line, const struct cpu *cpu, bool all)
+static bool is_hurried(const struct core_line *line, const struct cpu *cpu)
 {
-	u64 bit = 1UL << cpu->id;
-
-	if (all)
-		atomic_fetch_and(~bit, &line->hurried);
-	return READ_ONCE(line->hurried) & bit;
+	return READ_ONCE(line->hurried) & 1UL << cpu->id;
 }
 
 void machine_keep_core(void)
@@ -314,7 +313,8 @@ void core_give_way(struct cpu *cpu, bool interrupted)
 	bool all = cpu->yield, keep = kept[cpu->id];
 
 	kept[cpu->id] = 0;
-	if (cpu->core != CORE_HELD || !(all ? READ_ONCE(line->wants) : READ_ONCE(line->urgent)))
+	if (cpu->core != CORE_HELD || !(all ? READ_ONCE(line->wants) :
+					 READ_ONCE(line->urgent) | READ_ONCE(line->owed)))
 		return;
 	/* In the middle of something: it sleeps soon, or is asked again; @all is remembered. */
 	if (cpu->preempt_count || cpu->curr->class != TASK_NORMAL || keep)
@@ -326,8 +326,11 @@ void core_give_way(struct cpu *cpu, bool interrupted)
 		if (!READ_ONCE(cpu->irq_pending))
 			next = next_in_line(line);
 		if (next) {
-			cpu->interrupted = interrupted && !all && !cpu->answering;
-			stand_in_line(line, cpu, cpu->interrupted || is_hurried(line, cpu, all));
+			cpu->interrupted = interrupted && !all &&
+					   (!cpu->answering || is_hurried(line, cpu));
+			if (all)
+				atomic_fetch_and(~(1UL << cpu->id), &line->hurried);
+			stand_in_line(line, cpu, cpu->interrupted);
 			grant(line, next);
 		}
 		unlock_line(line);
@@ -345,17 +348,19 @@ void cores_rotate(void)
 	u64 now = machine_now();
 
 	for (u32 n = 0; n < the_machine->config.cpus; n++) {
-		const struct core_line *line = line_of(cpu_at(n));
+		struct core_line *line = line_of(cpu_at(n));
 		u64 slice = READ_ONCE(line->urgent) ? 0 : SLICE_NS;
 
-		if (READ_ONCE(cpu_at(n)->core) != CORE_HELD || !READ_ONCE(line->wants))
+		if (READ_ONCE(cpu_at(n)->core) != CORE_HELD || !READ_ONCE(line->wants) ||
+		    now - READ_ONCE(line->since) < slice)
 			continue;
-		/* Who has just been woken, in the turn of another one, is not at its end. */
-		if (now - READ_ONCE(line->woken) < SLICE_NS) {
-			if (READ_ONCE(line->urgent))
-				machine_raise_irq(n, IRQ_GIVE_WAY);
-		} else if (now - READ_ONCE(line->since) >= slice) {
+		/* Who was woken in the turn of another one has not had its own: it is back soon. */
+		if (now - READ_ONCE(woken[n]) >= SLICE_NS) {
 			machine_raise_irq(n, IRQ_YIELD);
+		} else {
+			if (now - READ_ONCE(line->since) >= SLICE_NS)
+				WRITE_ONCE(line->owed, 1);
+			machine_raise_irq(n, IRQ_GIVE_WAY);
 		}
 	}
 }
