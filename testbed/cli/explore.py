@@ -55,7 +55,7 @@ if TYPE_CHECKING:
               show_default=True, help="Operations of one run; a longer run is unknown.")
 @click.option("--ticks", type=Integer(0, 64), default=0, show_default=True,
               help="Timer interrupts of each CPU in a run, at any point.")
-@click.option("--cpus", type=Integer(1, 16), help="CPUs of the explored machine.  "
+@click.option("--cpus", type=Integer(1, 15), help="CPUs of the explored machine.  "
               "[default: as many as its tasks need]")
 @click.option("--preempt", type=click.Choice(["full", "none"]),
               help="Tasks lose their CPU anywhere, or only where they ask.  "

@@ -34,14 +34,21 @@ STOP_PATIENCE_S = 20.0
 # No operation was done for so long, s; a loop without any is a finding before that.
 HEARTBEAT_PATIENCE_S = 20.0
 
+# MAX_EXPLORED_TASKS and MAX_EXPLORED_INTERRUPTS of shm_layout/explore.h.
+MAX_TASKS, MAX_INTERRUPTS = 64, 32
 
-# EXIT_ENDLESS and EXIT_LOCALS of workers/virtual/main.c.
+# EXIT_ENDLESS and the others of workers/virtual/main.c.
 UNABLE = {
     "ended with status 4":
         "what comes before the tasks did not end within millions of operations: bound the loops "
         "of INIT",
     "ended with status 5":
         "tasks of the kernel have no thread-local variables: use those of each CPU, or pthreads",
+    "ended with status 6":
+        "there is nothing to explore in it: neither main() nor a TASK()",
+    "ended with status 7":
+        f"more than an explored machine has: CPUs 0 to {CPUS - 2}, {MAX_TASKS} tasks, "
+        f"{MAX_INTERRUPTS} interrupts, of which each comes 1 to 255 times, 8 to a CPU",
 }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ def test_unknown_is_3(capsys: pytest.CaptureFixture[str]) -> None:
         ([BUFFERING, "--schedule", "x"], "x: not a schedule"),
         (["kprobe_storm"], "kprobe_storm: a harness of the real machine, which runs against the"),
         ([], "explore what?"),
+        ([BUFFERING, "--cpus", "16"], "16 is not in the range 1<=x<=15"),
     ],
 )
 def test_what_cannot_be_done_is_2_and_one_sentence(
@@ -92,6 +93,20 @@ def test_what_cannot_be_done_is_2_and_one_sentence(
     error = capsys.readouterr().err
     assert told in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(("source", "told"), [
+    ("int x;", "nothing to explore in it: neither main() nor a TASK()"),
+    ("#include <explore.h>\nTASK(15, far) { }", "an explored machine has: CPUs 0 to 14"),
+])
+def test_a_file_that_is_nothing_to_explore_does_not_hold(
+    source: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.c"
+    mine.write_text(f"{source}\n")
+
+    assert run(["explore", str(mine)]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_only_json_goes_to_stdout_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

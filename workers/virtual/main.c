@@ -25,6 +25,8 @@
 #define LOOK_UP_US 100000
 #define EXIT_ENDLESS 4        /* what comes before the tasks did not end */
 #define EXIT_LOCALS 5         /* tasks have no thread-local variables */
+#define EXIT_NOTHING 6        /* neither a program nor tasks */
+#define EXIT_RANGE 7          /* too many CPUs, tasks or interrupts */
 
 const struct program *program;
 
@@ -119,6 +121,21 @@ static int do_jobs(void)
 	return 0;
 }
 
+static int exit_status(int error)
+{
+	switch (error) {
+	case -ETIMEDOUT:
+		return EXIT_ENDLESS;
+	case -EOPNOTSUPP:
+		return EXIT_LOCALS;
+	case -ENOENT:
+		return EXIT_NOTHING;
+	case -ERANGE:
+		return EXIT_RANGE;
+	}
+	return 3;
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t mask;
@@ -144,6 +161,6 @@ int main(int argc, char **argv)
 	program = explored_main ? &pthread_program : &kernel_program;
 	error = program->prepare();
 	if (error)
-		return error == -ETIMEDOUT ? EXIT_ENDLESS : error == -EOPNOTSUPP ? EXIT_LOCALS : 3;
+		return exit_status(error);
 	return do_jobs();
 }

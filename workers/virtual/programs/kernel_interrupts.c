@@ -235,7 +235,7 @@ int kernel_interrupts_add(const struct explored_interrupt *interrupt)
 	if (n == MAX_EXPLORED_INTERRUPTS || interrupt->cpu >= GATE_CPU ||
 	    !interrupt->times || interrupt->times > 255 ||
 	    cpus[interrupt->cpu].lines++ == IRQ_LINES)
-		return -EINVAL;
+		return -ERANGE;
 	/* In the order that they are written, as tasks are. */
 	for (; n && interrupts[n - 1].line > interrupt->line; n--)
 		interrupts[n] = interrupts[n - 1];

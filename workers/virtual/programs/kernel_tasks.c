@@ -24,7 +24,7 @@ static int add_task(const struct explored_task *task)
 	u32 n = kernel.nr_tasks;
 
 	if (n == MAX_EXPLORED_TASKS || task->cpu >= GATE_CPU)
-		return -EINVAL;
+		return -ERANGE;
 	/* In the order that they are written: the compiler may have changed it. */
 	for (; n && kernel_tasks[n - 1].line > task->line; n--)
 		kernel_tasks[n] = kernel_tasks[n - 1];
@@ -46,9 +46,16 @@ static int count_cpus(void)
 			cpus = kernel_tasks[n].cpu + 1;
 	}
 	if (cpus > GATE_CPU)
-		return -EINVAL;
+		return -ERANGE;
 	the_machine->config.cpus = cpus;
 	return 0;
+}
+
+/* A file that is no program, and has nothing for a kernel either, would hold whatever it says. */
+static bool is_anything_there(void)
+{
+	return kernel.nr_tasks || the_explore->check || __start_explored_checks !=
+		__stop_explored_checks || __start_explored_inits != __stop_explored_inits;
 }
 
 int kernel_tasks_find(void)
@@ -67,6 +74,8 @@ int kernel_tasks_find(void)
 		error = kernel_interrupts_add(&the_explore->interrupt[n]);
 	for (u32 n = 0; n < kernel.nr_tasks; n++)
 		kernel.resting[kernel_tasks[n].cpu] |= 1UL << n;
+	if (!error && !is_anything_there())
+		error = -ENOENT;
 	return error ? error : count_cpus();
 }
 
