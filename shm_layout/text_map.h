@@ -110,8 +110,8 @@ struct text {
 	u32 nr_modules;
 	u32 nr_segments;
 	u32 pad;
-	struct text_module module[MAX_TEXT_MODULES];
 	struct text_segment segment[MAX_TEXT_SEGMENTS];
+	struct text_module module[MAX_TEXT_MODULES]; /* constant up to here */
 };
 
 #endif

@@ -17,7 +17,11 @@ from testbed.scenario.table import Tables, write
 # Fields that only Python writes, see shm_layout/scenario.h and judge.h.
 SCENARIO = ("nr_tasks", "nr_probes", "nr_functions", "delay_cycles", "tasks", "probes", "functions")
 FUNCTION = ("addr", "nr_slots", "nr_alternatives", "slot", "any_result", "site", "bytes")
-PROBE = ("addr", "passes", "disabled", "nr_traced", "handler", "nested", "traced", "listed")
+PROBE = (
+    "addr", "passes", "disabled", "nr_traced", "handler", "nested", "traced", "listed",
+    "record.delay_cycles", "record.function", "record.argument", "record.expected",
+    "record.skip_value",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,17 @@ def _constants(memory: Memory, tables: Tables) -> tuple[Constant, ...]:
         ("struct judge_slot", PROBE, int(scenario["probes"]), len(tables.probes)),
     ):
         kind = memory.layout.dtype(name)
-        assert kind.fields is not None
         for field in fields:
-            inner, offset = kind.fields[field][:2]
-            found.append(Constant(start + offset, inner.itemsize, kind.itemsize, count))
+            offset, size = _place(kind, field)
+            found.append(Constant(start + offset, size, kind.itemsize, count))
     return tuple(found)
+
+
+def _place(kind: np.dtype[Any], path: str) -> tuple[int, int]:
+    """Return offset and size of a field, or of a field in a field."""
+    at, inner = 0, kind
+    for name in path.split("."):
+        assert inner.fields is not None
+        inner, offset = inner.fields[name][:2]
+        at += offset
+    return at, inner.itemsize

@@ -8,6 +8,13 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define noinline __attribute__((noinline))
+
+/*
+ * It looks at what only the running task can make true or false, such as whether a lock is its
+ * own: so it makes no difference when, and the explorer need not know.
+ */
+#define __owner_looks noinline __attribute__((no_sanitize_thread))
+
 /* Of no interest to who reads a report: who called this function is. */
 #define __passed_over __attribute__((section("passed_over")))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -24,7 +24,7 @@ static u32 slot_next[MAX_SLOTS]; /* behind this one in its list */
 static u32 first_clean;       /* clean slots that were used before */
 static u32 first_dirty;
 static u32 nr_dirty;
-static u32 nr_used;
+static u32 nr_used __statistics; /* for tests */
 static u32 nr_touched;        /* slots from here on were never used */
 
 static u32 slots_in_area(void)

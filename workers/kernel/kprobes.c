@@ -27,7 +27,7 @@ bool kprobes_all_disarmed;
 static struct {
 	u64 addr;             /* 0 = nobody yet */
 	struct side side;
-} leavers[KPROBE_TABLE_SIZE];
+} leavers[KPROBE_TABLE_SIZE] __statistics;
 
 /* The probe, or aggregator, that stands in the table at @p's address leaves it. */
 static void unhash(struct kprobe *p)

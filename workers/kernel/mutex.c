@@ -35,7 +35,7 @@ bool mutex_trylock(struct mutex *lock)
 	return taken;
 }
 
-bool mutex_is_held(const struct mutex *lock)
+__owner_looks bool mutex_is_held(const struct mutex *lock)
 {
 	return READ_ONCE(lock->owner) == (u64)current;
 }

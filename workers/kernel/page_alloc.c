@@ -33,9 +33,9 @@ u64 page_address(u64 number)
 
 struct page *page_of(u64 address)
 {
-	u64 number = (address - heap_start) >> PAGE_SHIFT;
+	u64 number = (address - READ_STABLE(heap_start)) >> PAGE_SHIFT;
 
-	return number < nr_pages ? &pages[number] : NULL;
+	return number < READ_STABLE(nr_pages) ? &READ_STABLE(pages)[number] : NULL;
 }
 
 static void add_block(u64 number, u32 order)

@@ -308,16 +308,16 @@ u64 rcu_unreported(const struct wait_note *note)
 	return state ? not_reported(state) : note->value;
 }
 
-static void wait_for_reports(struct rcu_state *state)
+/* @mask: who was asked. Who wants to know whose report is missing now, calls rcu_unreported(). */
+static void wait_for_reports(struct rcu_state *state, cpumask_t mask)
 {
-	struct wait_note before = wait_begin(WAIT_GRACE_PERIOD, state, not_reported(state));
+	struct wait_note before = wait_begin(WAIT_GRACE_PERIOD, state, mask);
 
 	if (!atomic_dec_and_test(&state->left)) {
 		for (;;) {
 			set_current_blocked();
 			if (!smp_load_acquire(&state->left))
 				break;
-			current->wait.value = not_reported(state);
 			schedule();
 		}
 		set_current_running();
@@ -345,7 +345,7 @@ static void rcu_gp(struct rcu_state *state)
 	if (preempt_is_full())
 		rcu_preempt_hold(state);
 	ask_cpus(state, mask);
-	wait_for_reports(state);
+	wait_for_reports(state, mask);
 	rcu_seq_end(&state->seq);
 	trace_event(EVENT_GP_END, state->seq, 0);
 }

@@ -89,7 +89,7 @@ static void wake_waiters(struct rw_semaphore *sem)
 	spin_unlock_irqrestore(&sem->wait_lock, flags);
 }
 
-static void check_not_own(const struct rw_semaphore *sem)
+static __owner_looks void check_not_own(const struct rw_semaphore *sem)
 {
 	if (unlikely(READ_ONCE(sem->owner) == (u64)current))
 		report_finding(FINDING_DEADLOCK, NULL, current->index, WAIT_RWSEM, (u64)sem, 1);
@@ -98,15 +98,15 @@ static void check_not_own(const struct rw_semaphore *sem)
 /* One reader more, if no writer has it and nobody waits. */
 static bool take_read(struct rw_semaphore *sem)
 {
-	u32 old = READ_ONCE(sem->state);
+	u32 old = 0;
 
-	while (!(old & (RWSEM_WRITER | RWSEM_WAITERS))) {
+	do {
 		u32 seen = cmpxchg(&sem->state, old, old + 1);
 
 		if (seen == old)
 			return true;
 		old = seen;
-	}
+	} while (!(old & (RWSEM_WRITER | RWSEM_WAITERS)));
 	return false;
 }
 
@@ -144,9 +144,9 @@ void up_read(struct rw_semaphore *sem)
 	u32 left;
 
 	machine_lock_released(&sem->state);
-	if (unlikely(!(READ_ONCE(sem->state) & ~(RWSEM_WRITER | RWSEM_WAITERS))))
-		report_finding(FINDING_BAD_STATE, NULL, (u64)sem, READ_ONCE(sem->state), 1);
 	left = atomic_sub_return(1, &sem->state);
+	if (unlikely(!((left + 1) & ~(RWSEM_WRITER | RWSEM_WAITERS))))
+		report_finding(FINDING_BAD_STATE, NULL, (u64)sem, left + 1, 1);
 	task_lets_cpu_go();
 	if (left == RWSEM_WAITERS)
 		wake_waiters(sem);

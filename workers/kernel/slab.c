@@ -38,10 +38,12 @@ static struct {
 	spinlock_t lock;
 	struct slab_object *first;
 	struct slab_object *last;
+	u64 objects;          /* how many */
+	u64 bytes;            /* of all of them */
 	u64 most_bytes;       /* constant after slab_init() */
 } __cacheline_aligned quarantine;
 
-struct slab_stats slab_stats;
+struct slab_stats slab_stats __statistics;
 static u8 class_of[MAX_STRIDE / 64 + 1]; /* by (size + REDZONES), in 64 bytes, rounded up */
 
 static struct slab_object *cache_pop(struct kmem_cache *cache)
@@ -149,35 +151,49 @@ static void release_object(struct slab_object *object)
 	pages_free((u64)slab, slab->nr_pages);
 }
 
-/* The oldest object, if there is one and there are more than @objects or @bytes. */
-static struct slab_object *quarantine_pop(u64 objects, u64 bytes)
+/* The oldest object, if there is one and there are more than @objects or @bytes; under the lock. */
+static struct slab_object *oldest_of(u64 objects, u64 bytes)
 {
-	struct slab_object *object = NULL;
-	u32 flags = spin_lock_irqsave(&quarantine.lock);
+	struct slab_object *object;
 
-	if (slab_stats.quarantined > objects || slab_stats.quarantined_bytes > bytes) {
-		object = quarantine.first;
-		quarantine.first = object->next;
-		slab_stats.quarantined--;
-		slab_stats.quarantined_bytes -= object->size;
-	}
+	if (quarantine.objects <= objects && quarantine.bytes <= bytes)
+		return NULL;
+	object = quarantine.first;
+	quarantine.first = object->next;
+	quarantine.objects--;
+	quarantine.bytes -= object->size;
+	return object;
+}
+
+static struct slab_object *quarantine_pop(void)
+{
+	u32 flags = spin_lock_irqsave(&quarantine.lock);
+	struct slab_object *object = oldest_of(0, 0);
+
 	spin_unlock_irqrestore(&quarantine.lock, flags);
 	return object;
 }
 
-static void quarantine_push(struct slab_object *object)
+/* @object comes in, at most @most go @out in its place. Returns how many. */
+static u32 quarantine_pass(struct slab_object *object, struct slab_object *out[], u32 most)
 {
-	u32 flags = spin_lock_irqsave(&quarantine.lock);
+	u32 flags = spin_lock_irqsave(&quarantine.lock), count;
 
 	object->next = NULL;
-	if (slab_stats.quarantined)
+	if (quarantine.objects)
 		quarantine.last->next = object;
 	else
 		quarantine.first = object;
 	quarantine.last = object;
-	slab_stats.quarantined++;
-	slab_stats.quarantined_bytes += object->size;
+	quarantine.objects++;
+	quarantine.bytes += object->size;
+	for (count = 0; count < most; count++) {
+		out[count] = oldest_of(QUARANTINE_OBJECTS, quarantine.most_bytes);
+		if (!out[count])
+			break;
+	}
 	spin_unlock_irqrestore(&quarantine.lock, flags);
+	return count;
 }
 
 /* No memory: take the quarantine's, oldest first, as long as that does not help. */
@@ -185,7 +201,7 @@ static struct slab_object *find_object_in_quarantine(size_t size)
 {
 	struct slab_object *freed, *object = NULL;
 
-	while (!object && (freed = quarantine_pop(0, 0))) {
+	while (!object && (freed = quarantine_pop())) {
 		release_object(freed);
 		object = find_object(size);
 	}
@@ -300,8 +316,9 @@ static bool begin_free(const void *address, struct slab_object *object)
 
 void kfree(const void *address)
 {
-	struct slab_object *object;
+	struct slab_object *object, *out[2];
 	struct slab *slab;
+	u32 count;
 
 	if (!address)
 		return;
@@ -315,14 +332,10 @@ void kfree(const void *address)
 	__atomic_sub_fetch(&slab_stats.live_bytes, object->size, __ATOMIC_RELAXED);
 	trace_event(EVENT_FREE, object->payload, object->size);
 	smp_store_release(&object->state, SLAB_QUARANTINED);
-	quarantine_push(object);
 	/* Two out for one in, so that the quarantine shrinks after a large object. */
-	for (u32 n = 0; n < 2; n++) {
-		object = quarantine_pop(QUARANTINE_OBJECTS, quarantine.most_bytes);
-		if (!object)
-			break;
-		release_object(object);
-	}
+	count = quarantine_pass(object, out, ARRAY_SIZE(out));
+	for (u32 n = 0; n < count; n++)
+		release_object(out[n]);
 }
 
 void slab_init(void)

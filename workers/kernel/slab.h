@@ -43,8 +43,6 @@ struct slab_stats {
 	u64 injected;         /* of those, by config.fail_alloc */
 	u64 live_bytes;
 	u64 pages;            /* pages given to classes and to large objects */
-	u64 quarantined;      /* objects in quarantine; under its lock */
-	u64 quarantined_bytes;
 };
 
 extern struct slab_stats slab_stats;

@@ -15,14 +15,19 @@ struct slab_object *slab_object_at(u64 address, struct slab **slab_found)
 {
 	struct page *page = page_of(address);
 	struct slab *slab = page ? smp_load_acquire(&page->slab) : NULL;
-	u32 n;
+	u32 n, count;
+	u64 first;
 
-	if (!slab || address < slab->first)
+	if (!slab)
+		return NULL;
+	first = slab->first;
+	count = slab->nr_objects;
+	if (address < first)
 		return NULL;
 	*slab_found = slab;
 	/* Slabs with several objects are small: a short division. */
-	n = slab->nr_objects == 1 ? 0 : (u32)(address - slab->first) / (u32)slab->stride;
-	return n < slab->nr_objects ? &slab->object[n] : NULL;
+	n = count == 1 ? 0 : (u32)(address - first) / (u32)slab->stride;
+	return n < count ? &slab->object[n] : NULL;
 }
 
 /* The first byte in [start, start + size) that is not @value, or 0: all are, or need not be. */

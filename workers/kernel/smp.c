@@ -35,6 +35,18 @@ cpumask_t online_mask(void)
 	return mask;
 }
 
+static cpumask_t online_others(void)
+{
+	u32 self = smp_processor_id();
+	cpumask_t mask = 0;
+
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		if (cpu != self && cpu_online(cpu))
+			mask |= cpumask_of(cpu);
+	}
+	return mask;
+}
+
 static __passed_over void csd_lock_wait(struct call_single_data *csd, u32 cpu)
 {
 	struct wait_note before = wait_begin(WAIT_CROSS_CALL, csd, cpumask_of(cpu));
@@ -209,7 +221,7 @@ void smp_call_function_many(cpumask_t mask, smp_call_func_t func, void *info, bo
 {
 	check_call_context(wait);
 	preempt_disable();
-	mask &= online_mask() & ~cpumask_of(smp_processor_id());
+	mask &= online_others();
 	if (mask) {
 		call_many(mask, func, info, wait);
 		if (wait)
@@ -224,7 +236,7 @@ void on_each_cpu(smp_call_func_t func, void *info, bool wait)
 
 	check_call_context(wait);
 	preempt_disable();
-	others = online_mask() & ~cpumask_of(smp_processor_id());
+	others = online_others();
 	if (others)
 		call_many(others, func, info, wait);
 	call_here(func, info);

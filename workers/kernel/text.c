@@ -63,9 +63,9 @@ bool is_text_data(u64 addr)
 int text_module_at(u64 addr)
 {
 	for (u32 n = 0; n < the_machine->text.nr_modules; n++) {
-		const struct text_module *module = &the_machine->text.module[n];
+		struct text_module *module = &the_machine->text.module[n];
 
-		if (addr - module->start < module->size)
+		if (addr - READ_STABLE(module->start) < READ_STABLE(module->size))
 			return n;
 	}
 	return -1;

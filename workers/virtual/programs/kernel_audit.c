@@ -37,12 +37,15 @@ void kernel_audit(void)
 	u64 text = (u64)text_alias(TEXT_BASE), size = the_machine->text.size;
 	struct vcpu *self = engine.cpu;
 	u32 written = engine.nr_undo;
-	bool has_text = false, has_table = false;
+	bool has_text = false, has_probes = false, has_table = false;
 	s64 probes = 0;
 
+	for (u32 n = 0; n < KPROBE_TABLE_SIZE; n++)
+		has_probes |= kprobe_table[n].first != NULL;
 	for (u32 n = 0; n < written; n++) {
 		has_text |= is_in(undo_log[n].addr, text, size);
-		has_table |= is_in(undo_log[n].addr, (u64)kprobe_table, sizeof(kprobe_table));
+		has_table |= has_probes && is_in(undo_log[n].addr, (u64)kprobe_table,
+						 sizeof(kprobe_table));
 	}
 	/* All tables are looked at, and by nobody: hooks keep quiet. */
 	engine.cpu = NULL;
