@@ -89,6 +89,7 @@ struct vcpu {
 	u64 fresh_start;      /* an object that was allocated here, and that nobody else knows */
 	u64 fresh_size;       /* bytes; 0 = none */
 	const struct fiber *fresh_of; /* whose code allocated it */
+	const u32 *irq_off;   /* 0 = interrupts can be taken; NULL = there are none */
 	u64 guards_size;      /* 8: while those bytes are 0, an interrupt may do anything; or 0 */
 	struct store buffer[VIRTUAL_STORES];
 } __cacheline_aligned;

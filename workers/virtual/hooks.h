@@ -63,8 +63,7 @@ static inline bool is_owned(const struct vcpu *cpu, u64 addr)
  */
 static inline bool is_interruptible(const struct vcpu *cpu)
 {
-	return engine.interrupts.enabled &&
-	       (engine.interrupts.enabled(cpu->id) || engine.nmis >> cpu->id & 1);
+	return cpu->irq_off && (!*cpu->irq_off || engine.nmis >> cpu->id & 1);
 }
 
 /* Only who watches looks at it, and its own task: no interrupt does. */

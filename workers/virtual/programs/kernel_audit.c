@@ -31,32 +31,42 @@ static void audit_byte(u64 addr, s64 probes)
 		       text_last_writer(addr), addr, pristine, found);
 }
 
-/* All tasks have ended, all buffers are empty, and nobody else does anything. */
-void kernel_audit(void)
+/* Probes in all tables, each of them looked at, if the run has written there; else 0. */
+static s64 audit_tables(u32 written)
 {
-	u64 text = (u64)text_alias(TEXT_BASE), size = the_machine->text.size;
 	struct vcpu *self = engine.cpu;
-	u32 written = engine.nr_undo;
-	bool has_text = false, has_probes = false, has_table = false;
+	bool has_table = false;
 	s64 probes = 0;
 
-	for (u32 n = 0; n < KPROBE_TABLE_SIZE; n++)
-		has_probes |= kprobe_table[n].first != NULL;
-	for (u32 n = 0; n < written; n++) {
-		has_text |= is_in(undo_log[n].addr, text, size);
-		has_table |= has_probes && is_in(undo_log[n].addr, (u64)kprobe_table,
-						 sizeof(kprobe_table));
-	}
-	/* All tables are looked at, and by nobody: hooks keep quiet. */
+	for (u32 n = 0; n < written && !has_table; n++)
+		has_table = is_in(undo_log[n].addr, (u64)kprobe_table, sizeof(kprobe_table));
+	/* They are looked at by nobody: hooks keep quiet. */
 	engine.cpu = NULL;
 	for (u32 n = 0; has_table && n < KPROBE_TABLE_SIZE; n++) {
 		if (kprobe_table[n].first)
 			probes += kprobes_audit_bucket(&kprobe_table[n]);
 	}
 	engine.cpu = self;
-	for (u32 n = 0; has_text && n < written; n++) {
+	return probes;
+}
+
+/* All tasks have ended, all buffers are empty, and nobody else does anything. */
+void kernel_audit(void)
+{
+	u64 text = (u64)text_alias(TEXT_BASE), size = the_machine->text.size;
+	u32 written = engine.nr_undo;
+	bool has_probes = false;
+	s64 probes = 0;
+
+	for (u32 n = 0; n < KPROBE_TABLE_SIZE; n++)
+		has_probes |= kprobe_table[n].first != NULL;
+	if (has_probes)
+		probes = audit_tables(written);
+	for (u32 n = 0; n < written; n++) {
 		u64 at = undo_log[n].addr - text;
 
+		if (likely(at >= size))
+			continue;
 		for (u32 byte = 0; at < size && byte < undo_log[n].size; byte++)
 			audit_byte(TEXT_BASE + at + byte, probes);
 	}

@@ -285,6 +285,7 @@ void kernel_machine_init(void)
 		cpu->private_start = (u64)cpu_at(n);
 		cpu->private_size = CPU_PRIVATE_END;
 		cpu->owned_size = CPU_OWNED_END;
+		cpu->irq_off = &cpu_at(n)->irq_off;
 		cpu->guards_size = CPU_GUARDS_END;
 		cpu->restored = CPU_RESTORED;
 	}
