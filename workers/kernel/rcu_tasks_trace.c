@@ -196,7 +196,7 @@ static void look_again(u32 cpu)
 
 void rcu_tasks_trace_exit(const void *function)
 {
-	const struct balance after = { .readers = READ_STABLE(current->trc_nesting) };
+	const struct balance after = { .readers = READ_ONCE(current->trc_nesting) };
 
 	if (unlikely(after.readers))
 		report_unbalanced(function, TASK_BALANCE, after);
