@@ -24,6 +24,7 @@
 #define LOCK_TURNS 200
 #define LOCK_TURN_NS 5000000UL
 #define SLICE_NS 2000000UL
+#define OWED_NS (4 * SLICE_NS) /* so long those who compute let those go first that wake up */
 
 enum { LOCK_FREE, LOCK_TAKEN, LOCK_CONTENDED };
 
@@ -144,10 +145,12 @@ static struct cpu *next_in_line(struct core_line *line)
 	struct cpu *next;
 
 	while ((next = first_in_line(line)) && next->interrupted &&
-	       now - line->since >= SLICE_NS && line->computing) {
+	       now - (woken[next->id] ?: line->since) >= SLICE_NS && line->computing) {
 		bit = 1UL << next->id;
 		next->interrupted = 0;
-		WRITE_ONCE(line->urgent, line->urgent & ~bit);
+		/* Unless it has been interrupted again meanwhile. */
+		if (!READ_ONCE(next->irq_pending))
+			WRITE_ONCE(line->urgent, line->urgent & ~bit);
 		line->computing |= bit;
 		asked[next->id] = line->ticket++;
 	}
@@ -358,7 +361,7 @@ void cores_rotate(void)
 		if (now - READ_ONCE(woken[n]) >= SLICE_NS) {
 			machine_raise_irq(n, IRQ_YIELD);
 		} else {
-			if (now - READ_ONCE(line->since) >= SLICE_NS)
+			if (now - READ_ONCE(line->since) >= OWED_NS)
 				WRITE_ONCE(line->owed, 1);
 			machine_raise_irq(n, IRQ_GIVE_WAY);
 		}
