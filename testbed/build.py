@@ -75,6 +75,9 @@ LOG = logging.getLogger(__name__)
 # So many files are compiled in a second or two.
 FEW = 8
 
+# What ninja says when it was told to stop; as an exit status only its newer versions tell it.
+INTERRUPTED = "interrupted by user"
+
 # An editor may save a file while it is compiled: then all of it is done again.
 ATTEMPTS = 5
 
@@ -271,6 +274,9 @@ def _run_ninja(job: _Job, units: Sequence[_Unit], work: Path, *, link: bool = Fa
     """Compile those of `units` that are missing, then link if that is wanted.
 
     False: a source was changed meanwhile.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it; this process may not have been told.
     """
     missing = [unit for unit in units if not job.cache.object(unit.key).exists()]
     if len(missing) > FEW:
@@ -283,6 +289,8 @@ def _run_ninja(job: _Job, units: Sequence[_Unit], work: Path, *, link: bool = Fa
         capture_output=True,
         text=True,
     )
+    if done.returncode and INTERRUPTED in done.stdout + done.stderr:
+        raise KeyboardInterrupt
     if job.tree.changed():
         return False
     # Whatever did compile is kept, even if another file did not.

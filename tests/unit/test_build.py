@@ -144,6 +144,19 @@ def test_a_build_that_takes_a_while_says_so_once_and_others_say_nothing(
     assert said() == ""
 
 
+def test_a_build_that_the_user_stops_is_no_error_of_the_sources(
+    project: Project, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "cc"
+    right = compiler.read_text()
+    compiler.write_text(right.replace("exec", 'case "$what" in *.c) kill -INT $PPID;; esac\nexec'))
+    with pytest.raises(KeyboardInterrupt):
+        project.build()
+
+    compiler.write_text(right)
+    assert run(project.build(), 4) == 8
+
+
 def test_editing_a_file_compiles_that_file_only(project: Project) -> None:
     before = project.build()
     project.compiled()
