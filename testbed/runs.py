@@ -9,15 +9,17 @@ import errno
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from testbed.errors import TestbedError
+from testbed.errors import BuildError, TestbedError
 from testbed.findings import Finding, FindingError, Summary, Verdict, decode, encode
 
 RUN_FILE = "run.json"
@@ -70,6 +72,15 @@ class RunFolder:
                 raise _cannot_write(path, error) from error
             return cls(path)
         raise RunFolderError(f"{parent}: {MAX_SAME_SECOND} runs began in one second")
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Remove the folder if what is to run does not build: then there is no run to show."""
+        try:
+            yield
+        except BuildError:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def event(self, what: str, **values: object) -> None:
         """Append one line to ``events.jsonl``; never raises, see `problem`.

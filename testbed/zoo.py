@@ -210,7 +210,8 @@ def _explore(entry: Entry, search: _Search) -> ZooResult:
     )  # fmt: skip
     folder = RunFolder.create(f"zoo-explore-{entry.name}", search.runs)
     folder.event("start", seed=search.seed)
-    summary = explored(entry, options, search.cpus or 0, folder, _Elapsed(search.stopped))
+    with folder.building():
+        summary = explored(entry, options, search.cpus or 0, folder, _Elapsed(search.stopped))
     summary = folder.finish(summary)
     folder.event("end", verdict=str(summary.verdict), reason=summary.reason)
     values = {

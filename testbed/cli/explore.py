@@ -148,7 +148,7 @@ def searched(named: str, values: dict[str, Any]) -> tuple[Summary, int]:
     click.echo(first, err=as_json)
     folder = RunFolder.create(f"explore-{target.name}", runs)
     folder.event("start", command=list(options.command))
-    with logging_to(folder) as logger, progress_display(as_json) as display:
+    with folder.building(), logging_to(folder) as logger, progress_display(as_json) as display:
         logger.info(first)
         summary = run(target, options, display, folder)
     summary = folder.finish(summary)
@@ -180,7 +180,8 @@ def run_schedule(
     options = replace(options, command=command)
     click.echo(f"testbed {__version__}  explore {named}  schedule {schedule}", err=as_json)
     folder = RunFolder.create(f"replay-{target.name}", runs)
-    done = replay(target, options, parsed, expected, folder)
+    with folder.building():
+        done = replay(target, options, parsed, expected, folder)
     summary = folder.finish(done.summary)
     status = announce(summary, folder, as_json)
     click.echo(str(done), err=as_json)

@@ -170,7 +170,7 @@ def run_stress(
         shown[:] = [progress]
         display(progress)
 
-    with logging_to(folder) as logger, progress_display(as_json) as display:
+    with folder.building(), logging_to(folder) as logger, progress_display(as_json) as display:
         logger.info(first_line(harness.name, values))
         try:
             summary = run(harness, options, show, folder)

@@ -99,6 +99,23 @@ def test_what_cannot_be_done_is_2_and_one_sentence(
     ("int x;", "nothing to explore in it: neither main() nor a TASK()"),
     ("#include <explore.h>\nTASK(15, far) { }", "an explored machine has: CPUs 0 to 14"),
 ])
+@pytest.mark.parametrize(
+    "argv", [["explore", "broken.c"], ["explore", "broken.c", "--schedule", "1:"],
+             ["stress", "kprobe_storm", "--patch", "stale.patch"]],
+)  # fmt: skip
+def test_what_does_not_build_is_no_run(
+    argv: list[str], runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.c").write_text("int main(void) { return nothing; }\n")
+    Path("stale.patch").write_text(
+        "--- a/workers/kernel/rcu.c\n+++ b/workers/kernel/rcu.c\n@@ -1 +1 @@\n-never\n+was\n"
+    )
+
+    assert run(argv) == 2
+    assert list(runs.iterdir()) == []
+
+
 def test_a_file_that_is_nothing_to_explore_does_not_hold(
     source: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
