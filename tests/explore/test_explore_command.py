@@ -95,10 +95,6 @@ def test_what_cannot_be_done_is_2_and_one_sentence(
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize(("source", "told"), [
-    ("int x;", "nothing to explore in it: neither main() nor a TASK()"),
-    ("#include <explore.h>\nTASK(15, far) { }", "an explored machine has: CPUs 0 to 14"),
-])
 @pytest.mark.parametrize(
     "argv", [["explore", "broken.c"], ["explore", "broken.c", "--schedule", "1:"],
              ["stress", "kprobe_storm", "--patch", "stale.patch"]],
@@ -116,6 +112,10 @@ def test_what_does_not_build_is_no_run(
     assert list(runs.iterdir()) == []
 
 
+@pytest.mark.parametrize(("source", "told"), [
+    ("int x;", "nothing to explore in it: neither main() nor a TASK()"),
+    ("#include <explore.h>\nTASK(15, far) { }", "an explored machine has: CPUs 0 to 14"),
+])
 def test_a_file_that_is_nothing_to_explore_does_not_hold(
     source: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

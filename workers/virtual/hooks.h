@@ -18,8 +18,8 @@ static inline bool is_constant_of_table(u64 addr)
 	return word < TABLES_BYTES / 4 && table_constants[word / 64] >> word % 64 & 1;
 }
 
-/* Memory that no other CPU looks at: constants, and a stack whose address nobody else has. */
-static inline bool is_unshared(struct vcpu *cpu, u64 addr)
+/* Memory that nobody writes once tasks have begun, and a stack whose address nobody else has. */
+static inline bool is_alone(struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
 
@@ -28,8 +28,16 @@ static inline bool is_unshared(struct vcpu *cpu, u64 addr)
 	return addr < engine.rodata_end ||
 	       (addr >= ARENA_BASE &&
 		(addr - engine.constant[0] < engine.constant_size[0] ||
-		 addr - engine.constant[1] < engine.constant_size[1] ||
-		 is_constant_of_table(addr)));
+		 addr - engine.constant[1] < engine.constant_size[1]));
+}
+
+/*
+ * Memory whose content is the same whenever this CPU looks. A store to what is called constant
+ * of a table is a store like all others: then it was not constant, and is undone.
+ */
+static inline bool is_unshared(struct vcpu *cpu, u64 addr)
+{
+	return is_alone(cpu, addr) || is_constant_of_table(addr);
 }
 
 /* Nobody decides by them: whose turn it is when they are counted makes no difference. */
@@ -200,7 +208,7 @@ static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
-	if (likely(cpu) && !is_unshared(cpu, addr))
+	if (likely(cpu) && !is_alone(cpu, addr))
 		store_shared(cpu, addr, size, order, pc);
 }
 
@@ -219,7 +227,7 @@ static inline void make_room(u64 addr, u64 size, u64 pc)
 	struct vcpu *cpu = engine.cpu;
 	u64 pieces = (size + 7) / 8;
 
-	if (!cpu || is_unshared(cpu, addr) || is_fresh(cpu, addr) || pieces > engine.limit ||
+	if (!cpu || is_alone(cpu, addr) || is_fresh(cpu, addr) || pieces > engine.limit ||
 	    size > 255)
 		return;
 	if (cpu->count + pieces > engine.limit)
