@@ -19,7 +19,7 @@ static inline bool is_constant_of_table(u64 addr)
 }
 
 /* Memory that nobody writes once tasks have begun, and a stack whose address nobody else has. */
-static inline bool is_alone(struct vcpu *cpu, u64 addr)
+static inline bool is_own_or_fixed(struct vcpu *cpu, u64 addr)
 {
 	const struct fiber *fiber = cpu->fiber;
 
@@ -37,7 +37,7 @@ static inline bool is_alone(struct vcpu *cpu, u64 addr)
  */
 static inline bool is_unshared(struct vcpu *cpu, u64 addr)
 {
-	return is_alone(cpu, addr) || is_constant_of_table(addr);
+	return is_own_or_fixed(cpu, addr) || is_constant_of_table(addr);
 }
 
 /* Nobody decides by them: whose turn it is when they are counted makes no difference. */
@@ -208,7 +208,7 @@ static inline void hook_store(u64 addr, u32 size, enum order order, u64 pc)
 {
 	struct vcpu *cpu = engine.cpu;
 
-	if (likely(cpu) && !is_alone(cpu, addr))
+	if (likely(cpu) && !is_own_or_fixed(cpu, addr))
 		store_shared(cpu, addr, size, order, pc);
 }
 
@@ -227,7 +227,7 @@ static inline void make_room(u64 addr, u64 size, u64 pc)
 	struct vcpu *cpu = engine.cpu;
 	u64 pieces = (size + 7) / 8;
 
-	if (!cpu || is_alone(cpu, addr) || is_fresh(cpu, addr) || pieces > engine.limit ||
+	if (!cpu || is_own_or_fixed(cpu, addr) || is_fresh(cpu, addr) || pieces > engine.limit ||
 	    size > 255)
 		return;
 	if (cpu->count + pieces > engine.limit)

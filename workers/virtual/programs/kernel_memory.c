@@ -21,7 +21,7 @@ static u64 add_unlocked(u64 *p, u64 v, u64 pc)
 	struct vcpu *cpu = engine.cpu;
 	u64 addr = (u64)p, old;
 
-	if (!cpu || is_alone(cpu, addr)) {
+	if (!cpu || is_own_or_fixed(cpu, addr)) {
 		old = *p;
 		*p = old + v;
 		return old;
