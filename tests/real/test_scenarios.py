@@ -168,7 +168,7 @@ INTERRUPTED = ["device_hit", "nmi_hit", "nmi_into_idle"]
 @pytest.mark.parametrize("name", INTERRUPTED)
 def test_devices_and_nmis_come_and_hit_probes(name: str) -> None:
     harness = load(name)
-    summary = once(harness, 2.0)
+    summary = once(harness, 1.0)
     counted = {"device_hit": "interrupts of devices"}.get(name, "NMIs")
 
     assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
@@ -178,7 +178,7 @@ def test_devices_and_nmis_come_and_hit_probes(name: str) -> None:
 
 @pytest.mark.parametrize("name", INTERRUPTED)
 def test_they_come_where_there_are_more_cpus_than_cores(name: str) -> None:
-    summary = once(load(name), 2.0, cpus=6)
+    summary = once(load(name), 1.0, cpus=6)
 
     assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
     assert summary.counters["rounds"] > 10
@@ -206,7 +206,7 @@ def counted_interrupts(m: ScenarioBuilder) -> None:
 
 
 def test_interrupts_in_c_come_into_each_other_but_not_between_rounds() -> None:
-    summary = once(harness_of(counted_interrupts, HERE), 2.0, delay=0)
+    summary = once(harness_of(counted_interrupts, HERE), 1.0, delay=0)
 
     assert summary.verdict is Verdict.HELD, summary.findings or summary.reason
     assert summary.counters["interrupts of devices"] > 50
