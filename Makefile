@@ -6,6 +6,9 @@ DURATION ?= 30s
 BIN      := $(VENV)/bin
 READY    := $(VENV)/.installed
 
+# Tests start hundreds of processes, which need not compile the same modules each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: stress test lint types clean
 
 stress: $(READY)
