@@ -344,6 +344,8 @@ def _compile_command(job: _Job, unit: _Unit, work: Path) -> list[str]:
         *job.compiler.spelled(unit.flags),
         # Debug information names files relative to the project, wherever the copy lies.
         f"-ffile-prefix-map={root}=.",
+        # The compiler compares letters: ~/testbed-mine is not inside of ~/testbed.
+        *(f"-ffile-prefix-map={folder}={folder}" for folder in job.tree.folders_beside(path)),
         *(f"-I{folder}" for folder in job.tree.include_folders()),
         "-MMD",
         "-MF",

@@ -173,6 +173,14 @@ class SourceTree:
         paths = {path for source in sources for path in self.closure(source.path)}
         return {self._name(path): self._read(path) or b"" for path in sorted(paths)}
 
+    def folders_beside(self, path: Path) -> list[str]:
+        """Return the folders of `path` and what it includes that only look like being inside."""
+        folders = {os.path.dirname(one) for one in self.closure(path)}
+        return sorted(
+            one for one in folders
+            if one.startswith(str(self.root)) and not f"{one}{os.sep}".startswith(self._inside)
+        )  # fmt: skip
+
     def changed(self) -> bool:
         """Tell whether a file has another content now than when it was read here."""
         again = SourceTree(self.root, self.machine, self.mechanisms)

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from testbed.build import FEW, Core, Request, build
 from testbed.cli import builds_told
+from testbed.debug_info import read_debug_info
+from testbed.dwarf import unit_file
 from testbed.errors import BuildError, PatchError
 from testbed.paths import project_root
 from testbed.toolchain import find_compiler
@@ -188,6 +191,21 @@ def test_a_new_file_belongs_to_the_core(project: Project) -> None:
 
     assert after.build_id != before.build_id
     assert "workers/kernel/new.c" in after.sources
+
+
+def test_a_file_in_a_folder_whose_name_begins_like_the_project_keeps_its_name(
+    project: Project,
+) -> None:
+    own = Path(f"{project.root}-mine")
+    own.mkdir()
+    (own / "mine.c").write_text("int of_mine = 3;\n")
+
+    core = project.build(own / "mine.c")
+
+    with core.path.open("rb") as file:
+        files = [unit_file(unit) for unit in ELFFile(file).get_dwarf_info().iter_CUs()]
+    assert str(own / "mine.c") in files
+    assert read_debug_info(core).variables["of_mine"][0].file == str(own / "mine.c")
 
 
 def test_a_patch_builds_a_mutant_and_leaves_the_checkout_alone(
