@@ -278,9 +278,21 @@ def _run_ninja(job: _Job, units: Sequence[_Unit], work: Path, *, link: bool = Fa
     Raises:
         KeyboardInterrupt: the user stopped it; this process may not have been told.
     """
-    missing = [unit for unit in units if not job.cache.object(unit.key).exists()]
-    if len(missing) > FEW:
-        LOG.info("compiling %d C files, to be kept in %s", len(missing), job.cache.folder)
+    many = len(_missing(job, units))
+    if many > FEW:
+        LOG.info("compiling %d C files, to be kept in %s", many, job.cache.folder)
+        # Whoever else is about to compile as many will find most of them here.
+        with job.cache.lock("many"):
+            return _compile(job, units, work, link)
+    return _compile(job, units, work, link)
+
+
+def _missing(job: _Job, units: Sequence[_Unit]) -> list[_Unit]:
+    return [unit for unit in units if not job.cache.object(unit.key).exists()]
+
+
+def _compile(job: _Job, units: Sequence[_Unit], work: Path, link: bool) -> bool:
+    missing = _missing(job, units)
     _write_ninja_file(job, missing, work, link=link)
     done = subprocess.run(
         [find_ninja(), "--quiet", "-k", "0", "-C", job.tree.root, "-f", work / "build.ninja"],

@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 from testbed.errors import BuildError
@@ -99,12 +99,20 @@ def _of_libc(compiler: Compiler) -> set[str]:
     return found
 
 
-def _symbols(path: Path, *, defined: bool, table: str = ".symtab") -> Iterator[str]:
-    """Give the names that the object at `path` shows, or those that it asks for."""
+def _symbols(path: Path, *, defined: bool, table: str = ".symtab") -> frozenset[str]:
+    """Return the names that the object at `path` shows, or those that it asks for."""
+    return _both_kinds(path, table)[defined]
+
+
+# An object's name is a hash of what is in it, and mutants have most of them in common.
+@lru_cache(maxsize=512)
+def _both_kinds(path: Path, table: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that are asked for, and those that are shown."""
     from elftools.elf.elffile import ELFFile
 
+    found: tuple[set[str], set[str]] = (set(), set())
     with path.open("rb") as file:
         for symbol in read_symbols(ELFFile(file), table):
-            is_defined = symbol.section != SHN_UNDEF
-            if symbol.binding != STB_LOCAL and is_defined is defined:
-                yield symbol.name
+            if symbol.binding != STB_LOCAL:
+                found[symbol.section != SHN_UNDEF].add(symbol.name)
+    return frozenset(found[0]), frozenset(found[1])
