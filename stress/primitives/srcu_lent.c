@@ -1,35 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* A section of SRCU that is left on another CPU at once, in another section: nobody sleeps. */
-#include <explore.h>
-#include <kernel/slab.h>
-#include <kernel/srcu.h>
+#include "srcu_lender.h"
 
-DEFINE_STATIC_SRCU(domain);
-
-static u64 *shared;
-static const u64 *lent;
-static u32 phase;
 static u32 handed_over;       /* 1 = phase and lent are the borrower's */
-
-INIT
-{
-	shared = kzalloc(sizeof(*shared), GFP_KERNEL);
-}
 
 TASK(0, lender)
 {
-	phase = srcu_down_read(&domain);
-	lent = srcu_dereference(shared, &domain);
+	lend();
 	smp_store_release(&handed_over, 1);
 }
 
 TASK(1, updater)
 {
-	u64 *old = shared;
-
-	WRITE_ONCE(shared, NULL);
-	synchronize_srcu(&domain);
-	kfree(old);
+	update();
 }
 
 TASK(2, borrower)

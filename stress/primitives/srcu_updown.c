@@ -1,36 +1,19 @@
 // SPDX-License-Identifier: MIT
 /* One task enters a section of SRCU, another one leaves it on another CPU. */
-#include <explore.h>
 #include <kernel/completion.h>
-#include <kernel/slab.h>
-#include <kernel/srcu.h>
+#include "srcu_lender.h"
 
-DEFINE_STATIC_SRCU(domain);
 static DECLARE_COMPLETION(handed_over);
-
-static u64 *shared;
-static const u64 *lent;
-static u32 phase;
-
-INIT
-{
-	shared = kzalloc(sizeof(*shared), GFP_KERNEL);
-}
 
 TASK(0, lender)
 {
-	phase = srcu_down_read(&domain);
-	lent = srcu_dereference(shared, &domain);
+	lend();
 	complete(&handed_over);
 }
 
 TASK(1, updater)
 {
-	u64 *old = shared;
-
-	WRITE_ONCE(shared, NULL);
-	synchronize_srcu(&domain);
-	kfree(old);
+	update();
 }
 
 /* It has a section of its own around that. */

@@ -3,37 +3,21 @@
  * What tracing looks up while others change it: the function that is called directly, and the
  * sites of a module that is unloaded.
  */
-#include <error.h>
-#include <explore.h>
-#include <kernel/ftrace_direct.h>
 #include <kernel/rcu_tasks.h>
-#include <kernel/text.h>
+#include "direct.h"
 
-static u64 function, loadable;
-
-static void before(u64 ip, struct ftrace_regs *fregs)
-{
-	claim(ip == function && fregs->di == 5, ip, fregs->di);
-}
-
-static void after(u64 ip, struct ftrace_regs *fregs)
-{
-	claim(ip == function && fregs->si == 2, ip, fregs->si);
-}
+static u64 loadable;
 
 INIT
 {
-	function = text_function_named("traced_sum")->addr;
 	loadable = text_function_named("loadable_traced")->addr;
-	claim(!register_ftrace_direct(function, before));
+	begin_direct();
 }
 
 TASK(0, owner)
 {
 	claim(!text_module_unload(text_module_at(loadable)));
-	claim(!modify_ftrace_direct(function, after));
-	claim(!unregister_ftrace_direct(function));
-	claim(unregister_ftrace_direct(function) == -ENOENT);
+	change_and_end_direct();
 }
 
 TASK(1, caller)
