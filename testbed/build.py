@@ -278,21 +278,20 @@ def _run_ninja(job: _Job, units: Sequence[_Unit], work: Path, *, link: bool = Fa
     Raises:
         KeyboardInterrupt: the user stopped it; this process may not have been told.
     """
-    many = len(_missing(job, units))
-    if many > FEW:
-        LOG.info("compiling %d C files, to be kept in %s", many, job.cache.folder)
-        # Whoever else is about to compile as many will find most of them here.
-        with job.cache.lock("many"):
-            return _compile(job, units, work, link)
-    return _compile(job, units, work, link)
+    missing = _missing(job, units)
+    if len(missing) <= FEW:
+        return _compile(job, missing, work, link)
+    LOG.info("compiling %d C files, to be kept in %s", len(missing), job.cache.folder)
+    # Whoever else is about to compile as many will find most of them here.
+    with job.cache.lock("many"):
+        return _compile(job, _missing(job, units), work, link)
 
 
 def _missing(job: _Job, units: Sequence[_Unit]) -> list[_Unit]:
     return [unit for unit in units if not job.cache.object(unit.key).exists()]
 
 
-def _compile(job: _Job, units: Sequence[_Unit], work: Path, link: bool) -> bool:
-    missing = _missing(job, units)
+def _compile(job: _Job, missing: Sequence[_Unit], work: Path, link: bool) -> bool:
     _write_ninja_file(job, missing, work, link=link)
     done = subprocess.run(
         [find_ninja(), "--quiet", "-k", "0", "-C", job.tree.root, "-f", work / "build.ninja"],

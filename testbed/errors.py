@@ -1,5 +1,10 @@
 """What can go wrong for a user of the testbed: every error is one sentence and a next step."""
 
+import errno
+
+# Why a file cannot be written for which there would be room elsewhere.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class TestbedError(Exception):
     """Something that the user can act on; ``str()`` of it is one sentence."""

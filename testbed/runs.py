@@ -19,12 +19,11 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.errors import BuildError, TestbedError
+from testbed.errors import NO_SPACE, BuildError, TestbedError
 from testbed.findings import Finding, FindingError, Summary, Verdict, decode, encode
 
 RUN_FILE = "run.json"
 MAX_SAME_SECOND = 1000
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RunFolderError(TestbedError):

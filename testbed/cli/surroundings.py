@@ -8,8 +8,10 @@ from contextlib import suppress
 
 import click
 
+from testbed.errors import NO_SPACE
+
 # Reasons for which what is printed goes nowhere.
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+UNWRITABLE = (*NO_SPACE, errno.EIO)
 
 
 def open_standard_files() -> None:
